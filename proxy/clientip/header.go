@@ -1,0 +1,170 @@
+package clientip
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// The headers that are written here, spelled as net/http does.
+const (
+	xForwardedFor   = "X-Forwarded-For"
+	xForwardedHost  = "X-Forwarded-Host"
+	xForwardedPort  = "X-Forwarded-Port"
+	xForwardedProto = "X-Forwarded-Proto"
+	xRealIP         = "X-Real-Ip"
+	xRequestID      = "X-Request-Id"
+	forwarded       = "Forwarded"
+)
+
+// Inbound is what the outgoing header is built from.
+type Inbound struct {
+	Header http.Header // as received; it is not changed
+	Host   string      // of the request
+	Scheme string      // http or https: how the request reached us
+	Conn   Addresses
+	GRPC   bool // keeps "TE: trailers", which gRPC servers ask for
+}
+
+// Outbound is the header to send upstream and what was learned on the way.
+type Outbound struct {
+	Header    http.Header
+	RequestID string // as sent in X-Request-Id
+	Scheme    string // as sent in X-Forwarded-Proto: what the client spoke to the first proxy of ours
+	Client    Client
+	// Removed counts forwarding headers that were deleted because an untrusted peer sent them or because they were
+	// spelled with underscores.
+	Removed int
+	// ProtectedNamed counts tokens of Connection that named a header which may not be removed; they had no effect.
+	ProtectedNamed int
+}
+
+// Outgoing builds the header that goes upstream: hop-by-hop headers are gone, forwarding headers are ours, all others
+// are the client's. Values are shared with in.Header, which the caller must not change while the result is in use.
+// An upgrade (Connection and Upgrade) is the caller's to add again once it has accepted it.
+func (r *Resolver) Outgoing(in Inbound) Outbound {
+	out := Outbound{Header: make(http.Header, len(in.Header)+6), Client: r.Client(in.Conn, in.Header)}
+	trusted := r.TrustsHeaders(in.Conn.Peer.Addr())
+	var named []string
+	named, out.ProtectedNamed = connectionNamed(in.Header["Connection"])
+
+	for key, values := range in.Header {
+		name := plainName(key)
+		switch classify(name) {
+		case hopByHop, requestID:
+		case forwarding:
+			if !trusted || key != name {
+				out.Removed++
+				continue
+			}
+			out.Header[key] = values
+		case ours:
+			out.Removed++
+		case endToEnd, protected:
+			if !contains(named, name) {
+				out.Header[key] = values
+			}
+		}
+	}
+	if in.GRPC && acceptsTrailers(in.Header["Te"]) {
+		out.Header["Te"] = []string{"trailers"}
+	}
+	setForwarded(&out, in, trusted)
+	return out
+}
+
+// setForwarded sets the headers that say who the client is and what it asked for. Of what a trusted proxy sent, the
+// chain of addresses is kept and its scheme and port are passed on; the host and the client's address are ours.
+func setForwarded(out *Outbound, in Inbound, trusted bool) {
+	h := out.Header
+	port := in.Conn.Server.Port()
+	out.Scheme = in.Scheme
+	if trusted {
+		if s := single(h[xForwardedProto]); s == "http" || s == "https" {
+			if s != in.Scheme {
+				port = 0
+			}
+			out.Scheme = s
+		}
+		if p, ok := parsePort(":" + single(h[xForwardedPort])); ok {
+			port = p
+		}
+	}
+	if port == 0 {
+		port = defaultPort(out.Scheme)
+	}
+	nearest := fromConnection(in.Conn).Addr.Addr()
+	h[xForwardedFor] = []string{appendElement(h[xForwardedFor], nearest.String())}
+	h[xForwardedProto] = []string{out.Scheme}
+	h[xForwardedPort] = []string{strconv.Itoa(int(port))}
+	h[xForwardedHost] = []string{in.Host}
+	h[xRealIP] = []string{out.Client.Addr.Addr().String()}
+	if list := h[forwarded]; len(list) > 0 {
+		h[forwarded] = []string{appendElement(list, forwardedElement(nearest, in.Scheme))}
+	}
+
+	out.RequestID = single(in.Header[xRequestID])
+	if !validRequestID(out.RequestID) {
+		out.RequestID = newRequestID()
+	}
+	h[xRequestID] = []string{out.RequestID}
+}
+
+// appendElement joins the lists in order and adds one element.
+func appendElement(lists []string, element string) string {
+	if len(lists) == 0 {
+		return element
+	}
+	return strings.Join(lists, ", ") + ", " + element
+}
+
+// forwardedElement writes one element of RFC 7239.
+func forwardedElement(addr netip.Addr, scheme string) string {
+	node := addr.String()
+	if addr.Is6() {
+		node = `"[` + node + `]"`
+	}
+	return "for=" + node + ";proto=" + scheme
+}
+
+func defaultPort(scheme string) uint16 {
+	if scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// single returns the value of a header that was sent exactly once, else "".
+func single(values []string) string {
+	if len(values) != 1 {
+		return ""
+	}
+	return values[0]
+}
+
+// validRequestID reports whether a client's request ID may be passed on: 1 to 128 characters that need no quoting
+// anywhere.
+func validRequestID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte("-_.:=+/@", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// newRequestID returns 128 random bits in hexadecimal.
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process rather than return weak bytes
+	return hex.EncodeToString(b[:])
+}

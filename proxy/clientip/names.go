@@ -1,0 +1,91 @@
+package clientip
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// class says what happens to a header on its way upstream.
+type class int
+
+const (
+	endToEnd   class = iota // passed on, unless Connection names it
+	protected               // passed on, whatever Connection says
+	hopByHop                // ends here
+	forwarding              // counts only from our proxies
+	ours                    // only Gatehouse writes it
+	requestID               // kept or generated
+)
+
+// plainName returns a header name in the form in which classify knows it: canonical case, '-' for '_', because
+// upstreams that turn headers into variables cannot tell these two apart.
+func plainName(key string) string {
+	if strings.IndexByte(key, '_') >= 0 {
+		key = strings.ReplaceAll(key, "_", "-")
+	}
+	return http.CanonicalHeaderKey(key)
+}
+
+// classify takes a name as plainName returns it.
+func classify(name string) class {
+	switch name {
+	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings", "Proxy",
+		"Expect": // Expect is answered by the gateway
+		return hopByHop
+	case forwarded, xRealIP, "X-Client-Ip", "True-Client-Ip", "X-Forwarded":
+		return forwarding
+	case xRequestID:
+		return requestID
+	case "Host", "Traceparent", "Tracestate", "X-Amzn-Trace-Id", "Authorization", "Cookie", "Accept", "Cache-Control",
+		"Date", "Origin", "Pragma", "Range", "Referer", "User-Agent", "Via":
+		return protected
+	}
+	switch {
+	case strings.HasPrefix(name, "Proxy-"):
+		return hopByHop
+	case strings.HasPrefix(name, "X-Forwarded-"), strings.HasPrefix(name, "X-Amzn-Mtls-"):
+		return forwarding
+	case strings.HasPrefix(name, "X-Gatehouse-"):
+		return ours
+	case strings.HasPrefix(name, "Content-"), strings.HasPrefix(name, "If-"), strings.HasPrefix(name, "Accept-"),
+		strings.HasPrefix(name, "Sec-"):
+		return protected
+	}
+	return endToEnd
+}
+
+// connectionNamed returns the headers that Connection removes, and how many of its tokens named one that it must
+// not: RFC 9110, 7.6.1 forbids naming fields that are meant for all recipients, and a client must not be able to
+// take away what the upstream decides on.
+func connectionNamed(values []string) (named []string, refused int) {
+	for _, value := range values {
+		for token := range strings.SplitSeq(value, ",") {
+			name := plainName(strings.Trim(token, " \t"))
+			switch classify(name) {
+			case endToEnd:
+				if name != "" && name != "Close" {
+					named = append(named, name)
+				}
+			case protected, forwarding, ours, requestID:
+				refused++
+			case hopByHop:
+			}
+		}
+	}
+	return named, refused
+}
+
+func contains(named []string, name string) bool { return len(named) > 0 && slices.Contains(named, name) }
+
+// acceptsTrailers reports whether TE lists trailers.
+func acceptsTrailers(values []string) bool {
+	for _, value := range values {
+		for token := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.Trim(token, " \t"), "trailers") {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package body
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// element is an open element with the pieces of its own text so far.
+type element struct{ pieces []string }
+
+// parseXML gives the text of each element as one value, joined across comments, CDATA sections and child elements as
+// applications read it, and, where it has several pieces, each piece as well. Attribute values stand beside the texts;
+// namespace declarations only among the attributes. A document type is a problem: entities would have to be expanded.
+func parseXML(p *Parsed, text string, o Options) {
+	d := xml.NewDecoder(strings.NewReader(text))
+	d.Strict = false
+	d.AutoClose = xml.HTMLAutoClose
+	d.Entity = xml.HTMLEntity
+	d.CharsetReader = charsetReader
+
+	x := xmlTexts{parsed: p, options: o, open: []element{{}}}
+	for {
+		token, err := d.RawToken()
+		switch {
+		case errors.Is(err, io.EOF) || endsTooEarly(err):
+			x.closeAll()
+			return
+		case err != nil:
+			x.closeAll()
+			p.Problem = fmt.Errorf("the XML document is not valid: %w", err)
+			return
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			x.attributes(token.Attr)
+			x.open = append(x.open, element{})
+		case xml.EndElement:
+			x.close()
+		case xml.CharData:
+			top := &x.open[len(x.open)-1]
+			top.pieces = append(top.pieces, string(token))
+		case xml.Directive:
+			if isDocumentType(token) {
+				p.Problem = errors.New("the XML document has a document type (DOCTYPE), which is not accepted")
+			}
+		}
+		if p.Cut {
+			return
+		}
+	}
+}
+
+// xmlTexts collects texts while elements are open. The first of open stands for the document.
+type xmlTexts struct {
+	parsed  *Parsed
+	options Options
+	open    []element
+}
+
+func (x *xmlTexts) attributes(attributes []xml.Attr) {
+	for _, a := range attributes {
+		x.parsed.XMLAttributes = append(x.parsed.XMLAttributes, a.Value)
+		if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" {
+			x.put(a.Value)
+		} else {
+			x.count()
+		}
+	}
+}
+
+// close ends the innermost element. An end without a start closes nothing.
+func (x *xmlTexts) close() {
+	top := x.open[len(x.open)-1]
+	if len(x.open) > 1 {
+		x.open = x.open[:len(x.open)-1]
+	} else {
+		x.open[0] = element{}
+	}
+	joined := strings.TrimSpace(strings.Join(top.pieces, ""))
+	if joined == "" {
+		return
+	}
+	x.put(joined)
+	for _, piece := range top.pieces {
+		if piece = strings.TrimSpace(piece); piece != "" && piece != joined {
+			x.put(piece)
+		}
+	}
+}
+
+func (x *xmlTexts) closeAll() {
+	for len(x.open) > 1 {
+		x.close()
+	}
+	x.close()
+}
+
+func (x *xmlTexts) put(text string) {
+	if x.count() {
+		x.parsed.XMLTexts = append(x.parsed.XMLTexts, text)
+	}
+}
+
+// count says whether there is room for one more value.
+func (x *xmlTexts) count() bool {
+	if x.options.Arguments > 0 && len(x.parsed.XMLTexts)+len(x.parsed.XMLAttributes) >= 2*x.options.Arguments {
+		x.parsed.Cut = true
+		return false
+	}
+	return true
+}
+
+func isDocumentType(d xml.Directive) bool {
+	const name = "DOCTYPE"
+	return len(d) >= len(name) && strings.EqualFold(string(d[:len(name)]), name)
+}
+
+func endsTooEarly(err error) bool {
+	var syntax *xml.SyntaxError
+	return errors.As(err, &syntax) && syntax.Msg == "unexpected EOF"
+}
+
+// charsetReader reads the single-byte charsets as Latin-1, which agrees with them in all that syntax and attacks are
+// made of. Others are a problem of the document.
+func charsetReader(charset string, r io.Reader) (io.Reader, error) {
+	switch strings.ToLower(charset) {
+	case "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252":
+		text, err := io.ReadAll(r)
+		if err != nil {
+			return nil, err
+		}
+		runes := make([]rune, len(text))
+		for i, c := range text {
+			runes[i] = rune(c)
+		}
+		return strings.NewReader(string(runes)), nil
+	}
+	return nil, fmt.Errorf("the charset %q is not accepted", abbreviate(charset))
+}

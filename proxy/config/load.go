@@ -1,0 +1,279 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options adjust loading. The zero value is useful.
+type Options struct {
+	// CRSVersions are the releases that a policy may name, the newest first. Empty means that any release may be
+	// named.
+	CRSVersions []string
+	// Now is the time against which expiry is judged; nil means time.Now.
+	Now func() time.Time
+}
+
+// Loaded is a configuration without problems and where it came from. It is immutable and safe for concurrent use.
+type Loaded struct {
+	// Config is complete. In it, file names are absolute, lists that name a file have their Addresses from it, and
+	// policies that name a seclang_file have their SecLang from it.
+	Config *Config
+	// Files are the files that were read, absolute and sorted, and Dirs the directories whose *.yaml and *.yml files
+	// were: a reloader watches both.
+	Files []string
+	Dirs  []string
+	// Digest is the hex SHA-256 of the complete configuration and of the files that it refers to. It does not depend
+	// on where the files are, how they are formatted, or which of them holds what.
+	Digest string
+	// Warnings are likely mistakes that do not keep the configuration from being used, sorted by place.
+	Warnings []Problem
+
+	places   places
+	blocks   map[string]block
+	contents map[string][]byte
+}
+
+// Position gives the place of a path such as applications[0].exclusions[2].targets[0], or of its nearest ancestor
+// that was written.
+func (l *Loaded) Position(path string) (file string, line, column int) {
+	p := l.places.find(path)
+	return p.File, p.Line, p.Column
+}
+
+// Content gives the bytes of one of Files as they were when the configuration was loaded; Digest covers them. The
+// caller must not change them.
+func (l *Loaded) Content(file string) ([]byte, bool) {
+	b, ok := l.contents[file]
+	return b, ok
+}
+
+// Load reads files, or directories of *.yaml and *.yml files, as one configuration. Its error is of type Problems.
+func Load(paths ...string) (*Loaded, error) { return Options{}.Load(paths...) }
+
+// LoadBytes reads one configuration from memory. Places in it are reported with name, and relative paths in it are
+// relative to name's directory. Its error is of type Problems.
+func LoadBytes(name string, data []byte) (*Loaded, error) { return Options{}.LoadBytes(name, data) }
+
+// Load is like the function Load.
+func (o Options) Load(paths ...string) (*Loaded, error) {
+	l := newLoader(o)
+	if len(paths) == 0 {
+		l.problemAt(Place{}, "", "no configuration file is given")
+	}
+	for _, path := range paths {
+		for _, file := range l.expand(path) {
+			if data, ok := l.readConfig(file); ok {
+				l.decode(file, data)
+			}
+		}
+	}
+	return l.finish()
+}
+
+// LoadBytes is like the function LoadBytes.
+func (o Options) LoadBytes(name string, data []byte) (*Loaded, error) {
+	l := newLoader(o)
+	l.decode(name, data)
+	return l.finish()
+}
+
+// loader is one load in the making.
+type loader struct {
+	opts     Options
+	now      time.Time
+	cfg      Config
+	places   places
+	blocks   map[string]block
+	contents map[string][]byte // by absolute path
+	dirs     []string
+	problems []Problem
+	warnings []Problem
+	// failed holds the paths whose value could not be read, and spoilt also what is above them: what follows from a
+	// problem is not reported again.
+	failed, spoilt map[string]bool
+	// origin maps paths that completing made to the paths where their values were written.
+	origin map[string]string
+}
+
+func newLoader(o Options) *loader {
+	l := &loader{opts: o, now: time.Now(), places: places{}, blocks: map[string]block{}, contents: map[string][]byte{}, failed: map[string]bool{}, spoilt: map[string]bool{}, origin: map[string]string{}}
+	if o.Now != nil {
+		l.now = o.Now()
+	}
+	return l
+}
+
+// finish completes and validates what was decoded.
+func (l *loader) finish() (*Loaded, error) {
+	unread := len(l.places) == 0 // no file could be read at all: nothing to say about its contents
+	if !unread {
+		l.complete()
+		l.validate()
+	}
+	if len(l.problems) > 0 {
+		return nil, Problems(sortProblems(l.problems))
+	}
+	out := &Loaded{
+		Config:   &l.cfg,
+		Files:    slices.Sorted(maps.Keys(l.contents)),
+		Dirs:     l.dirs,
+		Warnings: sortProblems(l.warnings),
+		places:   l.places,
+		blocks:   l.blocks,
+		contents: l.contents,
+	}
+	out.Digest = digest(out)
+	return out, nil
+}
+
+// problem reports what is wrong at a path, unless the value there could not even be read.
+func (l *loader) problem(path, format string, args ...any) {
+	if o := l.origin[path]; o != "" {
+		path = o
+	}
+	if l.spoilt[path] {
+		return
+	}
+	for p := path; p != ""; p = parentPath(p) {
+		if l.failed[p] {
+			return
+		}
+	}
+	l.problemAt(l.places.find(path), path, fmt.Sprintf(format, args...))
+}
+
+// spoil notes that the value at a path could not be read.
+func (l *loader) spoil(path string) {
+	l.failed[path] = true
+	for p := path; !l.spoilt[p]; p = parentPath(p) {
+		l.spoilt[p] = true
+	}
+}
+
+func (l *loader) problemAt(at Place, path, message string) {
+	l.problems = append(l.problems, Problem{at.File, at.Line, at.Column, path, message})
+}
+
+func (l *loader) warn(path, format string, args ...any) {
+	at := l.places.find(path)
+	l.warnings = append(l.warnings, Problem{at.File, at.Line, at.Column, path, fmt.Sprintf(format, args...)})
+}
+
+// written says whether the operator wrote the key, with whatever value.
+func (l *loader) written(path string) bool {
+	_, ok := l.places[path]
+	return ok
+}
+
+// firstWritten gives the first of paths that the operator wrote, or the first of all.
+func (l *loader) firstWritten(paths ...string) string {
+	for _, p := range paths {
+		if l.written(p) {
+			return p
+		}
+	}
+	return paths[0]
+}
+
+// expand gives the configuration files behind a path.
+func (l *loader) expand(path string) []string {
+	info, err := os.Stat(path)
+	if err != nil {
+		l.problemAt(Place{File: path}, "", "cannot be read: "+reason(err))
+		return nil
+	}
+	if !info.IsDir() {
+		return []string{path}
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		l.problemAt(Place{File: path}, "", "cannot be read: "+reason(err))
+		return nil
+	}
+	var files []string
+	for _, e := range entries { // sorted by name
+		if ext := filepath.Ext(e.Name()); (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		l.problemAt(Place{File: path}, "", "the directory holds no *.yaml or *.yml file")
+	}
+	l.dirs = append(l.dirs, absolute(path))
+	return files
+}
+
+// maxFile bounds every file that is read.
+const maxFile = 64 << 20
+
+// readConfig reads a configuration file.
+func (l *loader) readConfig(file string) ([]byte, bool) {
+	abs := absolute(file)
+	if _, ok := l.contents[abs]; ok {
+		l.problemAt(Place{File: file}, "", "the file is given twice")
+		return nil, false
+	}
+	data, err := readRegular(abs)
+	if err != nil {
+		l.problemAt(Place{File: file}, "", "cannot be read: "+reason(err))
+		return nil, false
+	}
+	l.contents[abs] = data
+	return data, true
+}
+
+// readFile reads a file that the configuration refers to at path.
+func (l *loader) readFile(path, file string) ([]byte, bool) {
+	if data, ok := l.contents[file]; ok {
+		return data, true
+	}
+	data, err := readRegular(file)
+	if err != nil {
+		l.problem(path, "%q cannot be read: %s", file, reason(err))
+		return nil, false
+	}
+	l.contents[file] = data
+	return data, true
+}
+
+// readRegular reads a regular file of a sane size, so that a pipe or a device cannot stop the load.
+func readRegular(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("it is a directory")
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("it is not a regular file")
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("it is longer than %s", Size(maxFile))
+	}
+	return os.ReadFile(file)
+}
+
+// reason gives an error of the file system without the operation and the path.
+func reason(err error) string {
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return err.Error()
+		}
+		err = u.Unwrap()
+	}
+}
+
+// absolute gives the absolute, cleaned form of a path.
+func absolute(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil { // the working directory is gone
+		return filepath.Clean(path)
+	}
+	return abs
+}

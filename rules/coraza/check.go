@@ -37,7 +37,7 @@ type checked struct {
 func check(sources []scanned) checked {
 	result := checked{detectOnly: true}
 	for _, s := range sources {
-		for _, d := range s.directives {
+		for i, d := range s.directives {
 			complain := func(format string, args ...any) {
 				result.problems = append(result.problems, rules.TextError{Source: s.name, Line: d.line, Message: fmt.Sprintf(format, args...)})
 			}
@@ -52,6 +52,9 @@ func check(sources []scanned) checked {
 			r, ok := d.rule()
 			if !ok {
 				continue
+			}
+			if (d.name == "secrule" || d.name == "secaction") && d.group == i && r.id() == 0 {
+				complain("the rule has no id; add id:NUMBER to its actions")
 			}
 			operator := strings.ToLower(strings.TrimLeft(r.operator, "!@"))
 			if slices.Contains(refusedOperators, operator) {

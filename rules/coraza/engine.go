@@ -125,6 +125,13 @@ func (w *sharedWAF) release() error {
 	return closeWAF(w.loaded.waf)
 }
 
+// Loaded counts the WAFs in memory.
+func (e *Engine) Loaded() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.wafs)
+}
+
 // digestOf identifies the text and limits of a policy; its name does not count.
 func digestOf(p rules.Policy) digest {
 	h := sha256.New()

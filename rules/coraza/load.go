@@ -150,8 +150,6 @@ func clearMessage(sources []scanned, at position, message string) string {
 	switch {
 	case strings.HasSuffix(message, "file does not exist"):
 		message = "the data file is not part of an embedded CRS release: " + message
-	case strings.Contains(message, "rule id is missing"):
-		message = "the rule has no id; add id:NUMBER to its actions"
 	case strings.Contains(message, "duplicated rule id"):
 		message = duplicateMessage(sources, at)
 	}

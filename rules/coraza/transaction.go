@@ -240,7 +240,7 @@ func (t *transaction) Close() *rules.Result {
 		if t.tx == nil || t.state == nil {
 			return nil
 		}
-		if t.detect && t.interruption == nil {
+		if t.detect && t.waf.loaded.detectOnly && t.interruption == nil {
 			kept, err := wouldInterrupt(t.tx)
 			if err != nil {
 				return err

@@ -1,0 +1,420 @@
+// Package inspect binds a request to the rules: it takes in as much of a body as is inspected, decodes it, runs the
+// transaction and turns what was found into a decision.
+//
+// Invariant: whatever is forwarded was inspected, or is counted as uninspected with a cause. A refusal of the rules
+// is never undone by a later error.
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/proxy/config"
+	"gatehouse/proxy/event"
+	"gatehouse/rules"
+)
+
+// Options are the settings of one route.
+type Options struct {
+	Mode    config.Mode
+	Traffic config.Traffic // the kind of traffic that the request is, one of the route's
+	Body    config.Body
+	Reply   config.Response
+	OnError config.OnInspectionError
+	Rules   rules.RuleSet // nil in mode disabled
+	Spill   *SpillDir
+	// Status is the status of a refusal by score, 0 for 403.
+	Status int
+}
+
+// Refusal is the decision not to forward, or not to deliver.
+type Refusal struct {
+	Reason   event.Reason
+	Detail   string
+	Status   int
+	Drop     bool   // close the connection without a reply
+	Location string // of a rule's redirect
+}
+
+// Outcome is what inspection came to.
+type Outcome struct {
+	Verdict     event.Verdict
+	Reason      event.Reason
+	Detail      string
+	Result      *rules.Result
+	Uninspected []event.Uninspected
+	// Phases holds the time that inspection took, by phase (index 1 to 5).
+	Phases [6]time.Duration
+}
+
+// Total is the time that inspection took.
+func (o *Outcome) Total() time.Duration {
+	var sum time.Duration
+	for _, d := range o.Phases {
+		sum += d
+	}
+	return sum
+}
+
+// Inspection judges one request and its reply. It belongs to one goroutine; Close must be called.
+type Inspection struct {
+	opts     Options
+	request  *rules.Request
+	header   http.Header
+	tx       rules.Transaction
+	kind     Kind
+	body     *body
+	reply    *body
+	outcome  Outcome
+	counters []*counter
+	closed   bool
+	broken   bool // inspection failed and the request went on: no further phase runs
+}
+
+// Causes of uninspected bytes and requests: the closed set of the cause label.
+const (
+	CauseModeDisabled    = "mode_disabled"
+	CauseInspectLimit    = "inspect_limit"
+	CauseResponse        = "response"
+	CauseResponseLimit   = "response_limit"
+	CauseResponseCoding  = "response_encoding"
+	CauseWebSocket       = "websocket_frames"
+	CauseGRPC            = "grpc_messages"
+	CauseInspectionError = "inspection_error"
+	CauseEncoding        = "content_encoding"
+	CauseTrailers        = "request_trailers"
+	CauseRuleOff         = "rule_allowed"
+)
+
+// Causes lists every cause.
+var Causes = []string{
+	CauseModeDisabled, CauseInspectLimit, CauseResponse, CauseResponseLimit, CauseResponseCoding, CauseWebSocket,
+	CauseGRPC, CauseInspectionError, CauseEncoding, CauseTrailers, CauseRuleOff,
+}
+
+// Begin starts the inspection of a request.
+func Begin(opts Options, request *rules.Request, header http.Header) *Inspection {
+	i := &Inspection{opts: opts, request: request, header: header}
+	i.outcome.Verdict = event.Pass
+	if opts.Mode == config.ModeDisabled {
+		return i
+	}
+	request.Detect = opts.Mode == config.ModeDetect
+	request.Traffic = string(opts.Traffic)
+	i.tx = opts.Rules.Begin(request)
+	return i
+}
+
+// Headers judges everything but the body. A nil Refusal lets the request go on.
+func (i *Inspection) Headers() *Refusal {
+	kind, err := ParseContentType(i.header["Content-Type"])
+	i.kind = kind
+	if i.tx == nil {
+		return nil
+	}
+	if r := i.contentType(kind, err); r != nil {
+		return r
+	}
+	return i.phase(rules.PhaseRequestHeaders, func() (*rules.Interruption, error) { return i.tx.RequestHeaders() })
+}
+
+// contentType judges what ParseContentType found.
+func (i *Inspection) contentType(kind Kind, err error) *Refusal {
+	switch {
+	case errors.Is(err, errCharset):
+		return i.refuse(event.Charset, http.StatusUnsupportedMediaType, err.Error())
+	case err != nil:
+		return i.refuse(event.ContentType, http.StatusUnsupportedMediaType, err.Error())
+	case !takes(i.opts.Traffic, kind):
+		return i.refuse(event.ContentType, http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type: traffic %s does not take a body of kind %s", i.opts.Traffic, kind))
+	}
+	return nil
+}
+
+// Body takes in the request body as far as it is inspected and judges it. client is the body as it arrives, length
+// its announced length or -1. An error means that the client could not be read; it is neither a verdict nor an
+// inspection error.
+func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
+	maximum := int64(i.opts.Body.MaxBytes)
+	streamed := i.opts.Traffic == config.TrafficGRPC || i.opts.Traffic == config.TrafficWebSocket
+	if !streamed && length > maximum {
+		return i.tooLarge(), nil
+	}
+	if streamed {
+		maximum = 1<<63 - 2
+	}
+	i.body = newBody(i.opts.Spill, client, length, maximum)
+	if i.tx == nil || i.broken {
+		return nil, nil
+	}
+	if streamed { // messages are not read: phase 2 sees the headers alone
+		return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(rules.Body{}) }), nil
+	}
+	if length == 0 || client == nil {
+		i.body.complete = true
+		return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(rules.Body{}) }), nil
+	}
+
+	limit := int64(i.opts.Body.InspectBytes)
+	reject := i.opts.Body.Oversize == config.OversizeReject
+	if !i.kind.Cuttable() && (!reject || i.opts.Mode == config.ModeDetect) {
+		limit = max(limit, int64(i.opts.Body.MaxBytes))
+	}
+	if refusal, err := i.takeIn(limit); refusal != nil || err != nil {
+		return refusal, err
+	}
+	if reject && i.opts.Body.InspectBytes < i.opts.Body.MaxBytes && i.body.over(int64(i.opts.Body.InspectBytes)) {
+		detail := fmt.Sprintf("the body is longer than body.inspect_bytes (%s) and body.oversize is reject", i.opts.Body.InspectBytes)
+		if r := i.refuse(event.BodyNotInspect, http.StatusRequestEntityTooLarge, detail); r != nil {
+			return r, nil
+		}
+	}
+	if i.kind == KindXML {
+		if reason, detail := checkXML(i.body.inspected().Reader); reason != "" {
+			if r := i.refuse(reason, xmlStatus(reason), detail); r != nil {
+				return r, nil
+			}
+		}
+	}
+	return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(i.body.inspected()) }), nil
+}
+
+// takeIn reads the body up to limit decoded bytes. A body whose encoding cannot be undone is refused, or in detect
+// goes on as it was received, counted.
+func (i *Inspection) takeIn(limit int64) (*Refusal, error) {
+	encodings, err := parseEncodings(i.header["Content-Encoding"])
+	if err == nil {
+		err = i.body.read(encodings, limit)
+		if err == nil && i.body.truncated && len(encodings) > 0 && !i.kind.Cuttable() {
+			err = fmt.Errorf("%w: decoded, the body is longer than body.max_bytes (%s)", errEncoding, i.opts.Body.MaxBytes)
+		}
+	}
+	var path *os.PathError
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, errTooLarge):
+		return i.tooLarge(), nil
+	case isEncoding(err):
+		if r := i.refuse(event.ContentEncoding, http.StatusUnsupportedMediaType, err.Error()); r != nil {
+			return r, nil
+		}
+		i.body.forwardRaw()
+		return nil, nil
+	case errors.As(err, &path): // the spill directory, not the client
+		return i.failed(fmt.Errorf("take in the body: %w", err)), nil
+	}
+	return nil, fmt.Errorf("read the request body: %w", err)
+}
+
+// tooLarge is the refusal of a body over max_bytes, which holds in every mode.
+func (i *Inspection) tooLarge() *Refusal {
+	detail := fmt.Sprintf("the body is longer than body.max_bytes (%s)", i.opts.Body.MaxBytes)
+	i.outcome.Verdict, i.outcome.Reason, i.outcome.Detail = event.Block, event.BodyTooLarge, detail
+	return &Refusal{Reason: event.BodyTooLarge, Detail: detail, Status: http.StatusRequestEntityTooLarge}
+}
+
+// TooLarge tells whether err, met while the body was forwarded, means that it went over max_bytes, and gives the
+// refusal for it.
+func (i *Inspection) TooLarge(err error) *Refusal {
+	if !errors.Is(err, errTooLarge) {
+		return nil
+	}
+	return i.tooLarge()
+}
+
+// Forward gives what goes upstream as body, and its length (-1 if not known). It is nil if there is none.
+func (i *Inspection) Forward() (io.Reader, int64) {
+	if i.body == nil {
+		return nil, 0
+	}
+	r, n := i.body.forward()
+	if r == nil {
+		return nil, 0
+	}
+	if cause := i.bodyCause(); cause != "" {
+		r = i.counted(r, cause, i.body.consumed)
+	}
+	return r, n
+}
+
+// bodyCause says why the body goes on beyond what was inspected, empty if it does not.
+func (i *Inspection) bodyCause() string {
+	switch {
+	case i.tx == nil:
+		return CauseModeDisabled
+	case i.broken:
+		return CauseInspectionError
+	case i.body.undecoded:
+		return CauseEncoding
+	case i.opts.Traffic == config.TrafficGRPC:
+		return CauseGRPC
+	case !i.body.complete:
+		return CauseInspectLimit
+	}
+	return ""
+}
+
+// phase runs one phase of the transaction and turns its answer into a refusal.
+func (i *Inspection) phase(p rules.Phase, run func() (*rules.Interruption, error)) *Refusal {
+	if i.broken {
+		return nil
+	}
+	start := time.Now()
+	interruption, err := run()
+	i.outcome.Phases[p] += time.Since(start)
+	if interruption != nil {
+		return i.interrupted(interruption)
+	}
+	if err != nil {
+		return i.failed(fmt.Errorf("phase %d: %w", p, err))
+	}
+	return nil
+}
+
+// interrupted turns the rules' interruption into a refusal.
+func (i *Inspection) interrupted(x *rules.Interruption) *Refusal {
+	reason, detail := reasonOf(x.Rule)
+	r := &Refusal{Reason: reason, Detail: detail, Status: x.Status}
+	switch x.Action {
+	case "drop":
+		r.Drop = true
+	case "redirect":
+		r.Location = x.Data
+	default:
+		if i.opts.Status != 0 && r.Status == http.StatusForbidden {
+			r.Status = i.opts.Status
+		}
+	}
+	i.decide(event.Block, reason, detail)
+	return r
+}
+
+// refuse is a refusal by mode: in block it stands, in detect it is recorded and the request goes on.
+func (i *Inspection) refuse(reason event.Reason, status int, detail string) *Refusal {
+	if i.opts.Mode == config.ModeDetect {
+		i.decide(event.Detect, reason, detail)
+		return nil
+	}
+	i.decide(event.Block, reason, detail)
+	return &Refusal{Reason: reason, Detail: detail, Status: status}
+}
+
+// failed handles an inspection error, which is not a verdict: on_inspection_error decides in mode block, and in
+// detect the request always goes on. No further phase runs.
+func (i *Inspection) failed(err error) *Refusal {
+	i.broken = true
+	i.decide(event.Error, event.InspectionError, err.Error())
+	if i.opts.Mode == config.ModeBlock && i.opts.OnError != config.ForwardOnError {
+		return &Refusal{Reason: event.InspectionError, Detail: err.Error(), Status: http.StatusServiceUnavailable}
+	}
+	i.uninspected(CauseInspectionError, 0)
+	return nil
+}
+
+// decide records a verdict; the first one stays, but a block overrides what was only noted.
+func (i *Inspection) decide(v event.Verdict, reason event.Reason, detail string) {
+	if i.outcome.Verdict == event.Pass || v == event.Block && i.outcome.Verdict != event.Block {
+		i.outcome.Verdict, i.outcome.Reason, i.outcome.Detail = v, reason, detail
+	}
+}
+
+// uninspected counts bytes that go on without inspection. With 0 bytes it counts the request alone.
+func (i *Inspection) uninspected(cause string, n int64) {
+	for k := range i.outcome.Uninspected {
+		if i.outcome.Uninspected[k].Cause == cause {
+			i.outcome.Uninspected[k].Bytes += n
+			return
+		}
+	}
+	i.outcome.Uninspected = append(i.outcome.Uninspected, event.Uninspected{Cause: cause, Bytes: n})
+}
+
+// Uninspected counts bytes that the caller carries outside of a body: WebSocket frames, trailers.
+func (i *Inspection) Uninspected(cause string, n int64) { i.uninspected(cause, n) }
+
+// Close ends the inspection: phase 5 runs, the transaction and the buffers are freed.
+func (i *Inspection) Close() *Outcome {
+	if i.closed {
+		return &i.outcome
+	}
+	i.closed = true
+	if i.tx == nil {
+		i.uninspected(CauseModeDisabled, 0)
+	} else {
+		start := time.Now()
+		result := i.tx.Close()
+		i.outcome.Phases[rules.PhaseLogging] += time.Since(start)
+		i.outcome.Result = result
+		if result.Interruption != nil && i.outcome.Verdict == event.Pass {
+			reason, detail := reasonOf(result.Interruption.Rule)
+			i.decide(event.Detect, reason, detail)
+		}
+		if result.Uninspected {
+			i.uninspected(CauseRuleOff, 0)
+		}
+	}
+	for _, c := range i.counters {
+		if n := c.n.Load(); n > 0 {
+			i.uninspected(c.cause, n)
+		}
+	}
+	for _, b := range []*body{i.body, i.reply} {
+		if b != nil {
+			_ = b.Close() // an unlinked temporary file: nothing is lost
+		}
+	}
+	return &i.outcome
+}
+
+// counter counts the bytes of one stream that go on uninspected. Transports read bodies on goroutines of their own.
+type counter struct {
+	cause string
+	n     atomic.Int64
+}
+
+// counted counts the bytes of r beyond the first skip ones under cause.
+func (i *Inspection) counted(r io.Reader, cause string, skip int64) io.Reader {
+	c := &counter{cause: cause}
+	i.counters = append(i.counters, c)
+	return &countingReader{r: r, skip: skip, to: c}
+}
+
+// countingReader reads r and counts what comes after the first skip bytes.
+type countingReader struct {
+	r    io.Reader
+	skip int64
+	to   *counter
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	over := int64(n)
+	if c.skip > 0 {
+		over -= c.skip
+		c.skip = max(0, c.skip-int64(n))
+	}
+	if over > 0 {
+		c.to.n.Add(over)
+	}
+	return n, err
+}
+
+// RequestHeaders gives the header fields of a request as the rules see them, Host first and the others in the order
+// of their names.
+func RequestHeaders(r *http.Request) []rules.Header {
+	return append([]rules.Header{{Name: "Host", Value: r.Host}}, headerList(r.Header)...)
+}
+
+// BytesIn is the number of body bytes that the client has sent so far.
+func (i *Inspection) BytesIn() int64 {
+	if i.body == nil {
+		return 0
+	}
+	return i.body.received.Load()
+}

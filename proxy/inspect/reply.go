@@ -1,0 +1,81 @@
+package inspect
+
+import (
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+
+	"gatehouse/rules"
+)
+
+// Reply judges the upstream's reply: phase 3 on its status and headers, phase 4 on the first response.inspect_bytes of
+// its body, where response.inspect is on. It gives the body to deliver. An error means that the upstream's body could
+// not be read.
+func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
+	if i.tx == nil || i.broken || !i.opts.Reply.Inspect {
+		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
+	}
+	if r := i.phase(rules.PhaseResponseHeaders, func() (*rules.Interruption, error) {
+		return i.tx.ResponseHeaders(&rules.Response{Status: reply.StatusCode, Protocol: reply.Proto, Headers: headerList(reply.Header)})
+	}); r != nil {
+		return nil, r, nil
+	}
+	if i.broken || !i.replyType(reply.Header) || reply.ContentLength == 0 {
+		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
+	}
+	i.reply = newBody(i.opts.Spill, reply.Body, reply.ContentLength, 1<<63-2)
+	encodings, err := parseEncodings(reply.Header["Content-Encoding"])
+	if err == nil {
+		err = i.reply.read(encodings, int64(i.opts.Reply.InspectBytes))
+	}
+	if err != nil {
+		if !isEncoding(err) {
+			return nil, nil, err
+		}
+		i.reply.forwardRaw()
+		body, _ := i.reply.forward()
+		return i.counted(body, CauseResponseCoding, 0), nil, nil
+	}
+	r := i.phase(rules.PhaseResponseBody, func() (*rules.Interruption, error) { return i.tx.ResponseBody(i.reply.inspected()) })
+	if r != nil {
+		return nil, r, nil
+	}
+	body, _ := i.reply.forward()
+	switch {
+	case body == nil:
+		return http.NoBody, nil, nil
+	case i.reply.truncated:
+		body = i.counted(body, CauseResponseLimit, i.reply.consumed)
+	}
+	return body, nil, nil
+}
+
+// replyCause says why a reply is delivered without inspection.
+func (i *Inspection) replyCause() string {
+	switch {
+	case i.tx == nil:
+		return CauseModeDisabled
+	case i.broken:
+		return CauseInspectionError
+	}
+	return CauseResponse
+}
+
+// replyType says whether the reply's type is among response.types. An event stream never is: it must not be buffered.
+func (i *Inspection) replyType(h http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && mediaType != "text/event-stream" && slices.Contains(i.opts.Reply.Types, mediaType)
+}
+
+// headerList gives the fields of h as the rules see them, in the order of their names.
+func headerList(h http.Header) []rules.Header {
+	list := make([]rules.Header, 0, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			list = append(list, rules.Header{Name: name, Value: v})
+		}
+	}
+	return list
+}

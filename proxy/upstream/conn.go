@@ -1,0 +1,158 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxReplyHeader bounds the head of a reply, in bytes.
+	maxReplyHeader = 32 << 10
+	// maxAge and ageJitter bound how long a connection takes new requests, so that balancing follows the addresses.
+	maxAge    = 5 * time.Minute
+	ageJitter = time.Minute
+	bufSize   = 4 << 10
+	keepAlive = 15 * time.Second // TCP keep-alive probes, which find a dead peer behind a silent reply
+)
+
+// socket counts the bytes that the kernel took. It is what TLS, if any, runs on.
+type socket struct {
+	net.Conn
+	written atomic.Int64
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	s.written.Add(int64(n))
+	return n, err
+}
+
+// dial connects to the endpoint, with TLS for https, and keeps the endpoint's health.
+func (ep *endpoint) dial(ctx context.Context, serverName string, p Protocol) (net.Conn, *socket, *Error) {
+	if err := ep.u.policy.check(ep.addr); err != nil {
+		return nil, nil, &Error{Kind: Refused, Step: StepConnect, Address: ep.addr, Err: err}
+	}
+	limited, cancel := context.WithTimeout(ctx, ep.u.timeouts.connect)
+	defer cancel()
+	conn, raw, step, err := ep.connect(limited, serverName, p)
+	if err == nil {
+		ep.connected()
+		return conn, raw, nil
+	}
+	if ctx.Err() == nil { // else the client went away, and nothing is known of the address
+		ep.failed(err)
+	}
+	e := classify(ctx, step, err)
+	if ctx.Err() == nil && limited.Err() != nil {
+		e.Kind = Timeout
+	}
+	e.Address = ep.addr
+	return nil, nil, e
+}
+
+func (ep *endpoint) connect(ctx context.Context, serverName string, p Protocol) (net.Conn, *socket, Step, error) {
+	d := net.Dialer{KeepAlive: keepAlive}
+	tcp, err := d.DialContext(ctx, "tcp", ep.addr.String())
+	if err != nil {
+		return nil, nil, StepConnect, err
+	}
+	raw := &socket{Conn: tcp}
+	if ep.scheme != "https" {
+		return raw, raw, "", nil
+	}
+	conn := tls.Client(raw, ep.u.tls.config(serverName, p))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, nil, StepTLS, err
+	}
+	if p == GRPC && conn.ConnectionState().NegotiatedProtocol != "h2" {
+		_ = raw.Close()
+		return nil, nil, StepTLS, errors.New("the upstream speaks no HTTP/2")
+	}
+	return conn, raw, "", nil
+}
+
+// lifetime is an age with jitter at which a connection takes no new requests.
+func lifetime() time.Duration { return maxAge + rand.N(ageJitter) }
+
+// http1Conn is a connection that carries one request after the other.
+type http1Conn struct {
+	ep    *endpoint
+	name  string // server name: connections of different names are never exchanged
+	conn  net.Conn
+	raw   *socket
+	check syscall.RawConn // nil if the socket has none
+	head  *headLimit
+	br    *bufio.Reader
+	bw    *bufio.Writer
+
+	expires   time.Time // takes no new request afterwards
+	idleSince time.Time
+	reused    bool
+}
+
+// headLimit bounds how much is read from a connection while a head is expected.
+type headLimit struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *headLimit) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, ErrHeaderTooLarge
+	}
+	if int64(len(p)) > l.left {
+		p = p[:l.left]
+	}
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	return n, err
+}
+
+const unlimited = int64(1) << 62
+
+func (ep *endpoint) dialHTTP1(ctx context.Context, name string) (*http1Conn, *Error) {
+	conn, raw, err := ep.dial(ctx, name, HTTP)
+	if err != nil {
+		return nil, err
+	}
+	c := &http1Conn{ep: ep, name: name, conn: conn, raw: raw, expires: time.Now().Add(lifetime())}
+	if sc, ok := raw.Conn.(syscall.Conn); ok {
+		if rc, err := sc.SyscallConn(); err == nil {
+			c.check = rc
+		}
+	}
+	c.head = &headLimit{r: conn, left: unlimited}
+	c.br = bufio.NewReaderSize(c.head, bufSize)
+	c.bw = bufio.NewWriterSize(writeLimit{c}, bufSize)
+	ep.track(c)
+	return c, nil
+}
+
+// writeLimit bounds every write, so that an upstream that stops reading does not hold a request for ever.
+type writeLimit struct{ c *http1Conn }
+
+func (w writeLimit) Write(p []byte) (int, error) {
+	_ = w.c.conn.SetWriteDeadline(time.Now().Add(w.c.ep.u.timeouts.firstByte))
+	return w.c.conn.Write(p)
+}
+
+// close ends the connection at once, also while a read or a write is under way.
+func (c *http1Conn) close() {
+	_ = c.raw.Close()
+	c.ep.untrack(c)
+}
+
+// fresh reports whether an idle connection can carry another request: it is not too old, and the peer has neither
+// closed it nor sent anything.
+func (c *http1Conn) fresh(now time.Time) bool {
+	return now.Before(c.expires) && now.Sub(c.idleSince) < c.ep.u.timeouts.idle && silent(c.check)
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -77,18 +78,31 @@ func isNull(doc *yaml.Node) bool {
 
 var syntaxRE = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?((?s).*)$`)
 
+// grammarRE matches the errors in which the YAML parser counts lines from 0. The others count from 1.
+var grammarRE = regexp.MustCompile(`^did not find expected (<|node content|key|'-' indicator|',' or)`)
+
 // syntax reports an error of the YAML parser, which knows the line alone.
 func (d *decoder) syntax(err error) {
 	m := syntaxRE.FindStringSubmatch(err.Error())
+	line, message := 0, m[2]
+	if n, err := strconv.Atoi(m[1]); err == nil {
+		line = n
+	}
+	if grammarRE.MatchString(message) {
+		line++
+	}
+	if anchor, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
+		anchor, _, _ = strings.Cut(anchor, "'")
+		line = 1 + slices.IndexFunc(d.lines, func(l []byte) bool { return bytes.Contains(l, []byte("*"+anchor)) })
+		message = aliasMessage
+	} else {
+		message = "YAML syntax: " + message
+	}
 	at := Place{File: d.file}
-	if n, err := strconv.Atoi(m[1]); err == nil && n >= 1 && n <= len(d.lines) {
-		at.Line, at.Column = n, d.indent(n)
+	if line >= 1 && line <= len(d.lines) {
+		at.Line, at.Column = line, d.indent(line)
 	}
-	if strings.HasPrefix(m[2], "unknown anchor") {
-		d.problemAt(at, "", aliasMessage)
-		return
-	}
-	d.problemAt(at, "", "YAML syntax: "+m[2])
+	d.problemAt(at, "", message)
 }
 
 // indent gives the column of the first character of a line that is not a space.
@@ -165,11 +179,11 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) 
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, val := n.Content[i], n.Content[i+1]
 		if k.Tag == "!!merge" || k.Kind == yaml.AliasNode || k.Anchor != "" {
-			d.problemAt(Place{d.file, k.Line, k.Column}, path, aliasMessage)
+			d.fail(k, path, aliasMessage)
 			continue
 		}
 		if k.Kind != yaml.ScalarNode {
-			d.problemAt(Place{d.file, k.Line, k.Column}, path, "expected a key, found "+found(k))
+			d.fail(k, path, "expected a key, found %s", found(k))
 			continue
 		}
 		p := key(path, k.Value)
@@ -243,7 +257,7 @@ func (d *decoder) sink(n *yaml.Node, target reflect.Value, path string) {
 	case strings.ContainsAny(to, "/."):
 		target.SetString(d.resolve(to))
 	default:
-		d.fail(n, path, "%q is not stdout, none or a path%s; write a file as ./%s", to, didYouMean(to, []string{"stdout", "none"}), to)
+		d.fail(n, path, "%q is not stdout, none or a path%s (write a file as ./%s)", to, didYouMean(to, []string{"stdout", "none"}), to)
 	}
 }
 

@@ -20,7 +20,7 @@ type field struct {
 	mayBeEmpty bool
 	// multiline lets a text hold line breaks and tabs.
 	multiline bool
-	required   bool
+	required  bool
 }
 
 type bounds struct{ min, max int }

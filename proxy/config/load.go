@@ -137,7 +137,7 @@ func (l *loader) problem(path, format string, args ...any) {
 	if o := l.origin[path]; o != "" {
 		path = o
 	}
-	if l.spoilt[path] {
+	if l.spoilt[path] || l.failed[""] {
 		return
 	}
 	for p := path; p != ""; p = parentPath(p) {

@@ -26,6 +26,7 @@ func (l *loader) names(list string, count int, name func(int) string) map[string
 			l.problem(path, "is missing")
 		case !isName(n):
 			l.problem(path, "%q is not a name; write letters, digits and . _ - : * without spaces", n)
+		case set[n] && list == "applications" && !l.written(path) && !l.written(first[n]): // their hosts are equal, which is reported
 		case set[n]:
 			l.problem(path, "%q is defined twice; first at %s", n, l.places.find(first[n]))
 		default:

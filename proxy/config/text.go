@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -197,7 +196,7 @@ func parseDate(t string) error {
 func parseInt(t string) (int, error) {
 	digits := strings.TrimPrefix(t, "-")
 	if !isDigits(digits) || len(digits) > 1 && digits[0] == '0' {
-		return 0, errors.New("expected a whole number")
+		return 0, fmt.Errorf("expected a whole number in decimal digits, found %s", t)
 	}
 	n, err := strconv.ParseInt(t, 10, 32)
 	if err != nil {

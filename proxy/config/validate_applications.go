@@ -131,7 +131,7 @@ func (l *loader) validateRoute(a *Application, r *Route, path string, upstreams 
 		if r.Upstream != "" {
 			l.checkUpstream(key(path, "upstream"), r.Upstream, upstreams)
 		}
-	case r.Upstream == "" && r.Rewrite.Redirect == nil:
+	case r.Upstream == "" && r.Rewrite.Redirect == nil && !l.failed[key(parentPath(parentPath(path)), "upstream")]:
 		l.problem(key(l.firstWritten(path, parentPath(parentPath(path))), "upstream"), "is missing; write a URL or the name of an upstream")
 	}
 	l.validateBody(r, path)

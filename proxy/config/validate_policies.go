@@ -104,7 +104,7 @@ func (l *loader) policyProblems(path string, problems []policy.Problem) {
 func (l *loader) validateSecLang(p *Policy, path string) {
 	inline, file := key(path, "seclang"), key(path, "seclang_file")
 	if p.SecLangFile == "" {
-		for _, e := range l.checkSecLang(p) {
+		for _, e := range checkSecLang(p) {
 			l.problemAt(l.blocks[inline].place(e.Line), inline, e.Message)
 		}
 		return
@@ -118,7 +118,7 @@ func (l *loader) validateSecLang(p *Policy, path string) {
 		return
 	}
 	p.SecLang = string(data)
-	for _, e := range l.checkSecLang(p) {
+	for _, e := range checkSecLang(p) {
 		l.problemAt(Place{File: p.SecLangFile, Line: e.Line}, file, e.Message)
 	}
 }
@@ -153,6 +153,6 @@ func (l *loader) validateRateLimits(limits []RateLimit, path string) {
 		l.validateMethods(x.Methods, key(at, "methods"))
 	}
 	if len(limits) > 0 {
-		l.problem(path, "rate limits are not available in this version; remove them, since they would not be enforced")
+		l.problemAt(l.places.find(path), path, "rate limits are not available in this version; remove them, since they would not be enforced")
 	}
 }

@@ -79,6 +79,9 @@ func (t *transaction) match(m types.MatchedRule, processor string) rules.Match {
 			continue
 		}
 		name := d.Variable().Name()
+		if d.Variable() == variables.RequestXML {
+			name = variables.XML.Name() // as rules and exclusions write it
+		}
 		target := rules.MatchedTarget{
 			Variable: name,
 			Target:   t.target(name, d.Key(), processor),

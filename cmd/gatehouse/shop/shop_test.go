@@ -91,8 +91,10 @@ func TestPages(t *testing.T) {
 		{"search with hits", "/search?q=wool", 200, []string{"Striped wool blanket", "1 thing matches"}},
 		{"search needs every word", "/search?q=wool+kettle", 200, []string{"Nothing matches"}},
 		{"search without a term", "/search", 200, []string{"What are you looking for?"}},
-		{"search shows the term escaped", "/search?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", 200,
-			[]string{"&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"}},
+		{
+			"search shows the term escaped", "/search?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", 200,
+			[]string{"&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"},
+		},
 		{"login form", "/login", 200, []string{`action="/login"`, demoPassword}},
 		{"empty cart", "/cart", 200, []string{"It is empty"}},
 		{"checkout without a cart", "/checkout", 200, []string{"Your cart is empty"}},

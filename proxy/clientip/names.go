@@ -76,7 +76,9 @@ func connectionNamed(values []string) (named []string, refused int) {
 	return named, refused
 }
 
-func contains(named []string, name string) bool { return len(named) > 0 && slices.Contains(named, name) }
+func contains(named []string, name string) bool {
+	return len(named) > 0 && slices.Contains(named, name)
+}
 
 // acceptsTrailers reports whether TE lists trailers.
 func acceptsTrailers(values []string) bool {

@@ -1,0 +1,203 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// ErrBodyIdle is the error of a request body's Read when the client sent no byte for the listener's body_idle.
+var ErrBodyIdle = errors.New("the client stopped sending the request body")
+
+// SetBodyIdle changes how long the client may stall while it sends the body of r; 0 means for ever, as bidirectional
+// streams need. r.Body must still be the one that the listener set; without a body, there is nothing to do.
+func SetBodyIdle(r *http.Request, d time.Duration) {
+	if b, ok := r.Body.(interface{ setIdle(time.Duration) }); ok {
+		b.setIdle(d)
+	}
+}
+
+// http1Body bounds the time between two bytes of a request body on HTTP/1.1 by the connection's read deadline. The
+// deadline is set before the handler runs, so that it also bounds what the server reads of a body that the handler
+// left unread.
+type http1Body struct {
+	io.ReadCloser
+	conn *http1Conn
+
+	mu   sync.Mutex // guards all below; held while a deadline is set, not while reading
+	idle time.Duration
+	set  time.Time // when the deadline was last set
+	// expired is kept: the deadline stays in the past, so that the server does not wait for the rest either.
+	expired bool
+	done    bool // the handler has returned: the connection's deadlines are not ours any more
+}
+
+func newHTTP1Body(body io.ReadCloser, c *http1Conn, idle time.Duration) *http1Body {
+	b := &http1Body{ReadCloser: body, conn: c}
+	b.setIdle(idle)
+	return b
+}
+
+func (b *http1Body) setIdle(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.idle = d
+	b.extend(true)
+}
+
+// extend moves the deadline; b.mu is held. Timers are cheap but not free: an eighth must have passed.
+func (b *http1Body) extend(always bool) {
+	if b.done {
+		return
+	}
+	if b.idle <= 0 {
+		if always {
+			b.conn.Conn.SetReadDeadline(time.Time{})
+		}
+		return
+	}
+	if now := time.Now(); always || now.Sub(b.set) > b.idle/8 {
+		b.set = now
+		b.conn.Conn.SetReadDeadline(now.Add(b.idle))
+	}
+}
+
+// Read reads from the body; it returns ErrBodyIdle when the client stalls.
+func (b *http1Body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	done, expired := b.done, b.expired
+	if !done && !expired {
+		b.extend(false)
+	}
+	b.mu.Unlock()
+	if done {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if expired {
+		return 0, ErrBodyIdle
+	}
+
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.mu.Lock()
+		b.expired = true
+		b.mu.Unlock()
+		err = ErrBodyIdle
+	case errors.Is(err, io.EOF):
+		// From here on the server watches the connection for its end.
+		b.mu.Lock()
+		if !b.done {
+			b.idle = 0
+			b.extend(true)
+		}
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+// finish is called when the handler has returned.
+func (b *http1Body) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done = true
+}
+
+// http2Body bounds the time between two bytes of a request body on HTTP/2. A stream's read deadline breaks the body
+// for good, also when nobody reads, so it is only set once a Read has waited too long.
+type http2Body struct {
+	io.ReadCloser
+	controller *http.ResponseController
+	watch      watch
+}
+
+func newHTTP2Body(body io.ReadCloser, w http.ResponseWriter, idle time.Duration) *http2Body {
+	b := &http2Body{ReadCloser: body, controller: http.NewResponseController(w)}
+	b.watch.limit = idle
+	b.watch.expire = func() { b.controller.SetReadDeadline(time.Now()) }
+	return b
+}
+
+func (b *http2Body) setIdle(d time.Duration) { b.watch.setLimit(d) }
+
+// Read reads from the body; it returns ErrBodyIdle when the client stalls.
+func (b *http2Body) Read(p []byte) (int, error) {
+	b.watch.begin()
+	n, err := b.ReadCloser.Read(p)
+	if b.watch.end() && err != nil {
+		err = ErrBodyIdle
+	}
+	return n, err
+}
+
+func (b *http2Body) finish() { b.watch.finish() }
+
+// watch calls expire when an operation takes longer than limit. Operations do not overlap.
+type watch struct {
+	expire func()
+
+	mu      sync.Mutex // guards all below
+	limit   time.Duration
+	timer   *time.Timer
+	running bool
+	expired bool
+	done    bool
+}
+
+func (w *watch) setLimit(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = d
+	if w.running && w.timer != nil {
+		w.timer.Stop()
+		if d > 0 {
+			w.timer.Reset(d)
+		}
+	}
+}
+
+func (w *watch) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running = !w.done; !w.running || w.limit <= 0 {
+		return
+	}
+	if w.timer == nil {
+		w.timer = time.AfterFunc(w.limit, w.fire)
+	} else {
+		w.timer.Reset(w.limit)
+	}
+}
+
+// end reports whether the limit was ever exceeded.
+func (w *watch) end() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running = false
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	return w.expired
+}
+
+func (w *watch) finish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+func (w *watch) fire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running && !w.done {
+		w.expired = true
+		w.expire()
+	}
+}

@@ -1,0 +1,169 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gatehouse/proxy/clientip"
+	"gatehouse/proxy/config"
+)
+
+// Limits of HTTP/2.
+const (
+	http2Streams = 250
+	// http2HeaderBytes is more than maxHeaderBytes so that requests a little over the limit are refused by us, with
+	// an incident, and not by net/http.
+	http2HeaderBytes  = 96 << 10
+	http2Window       = 1 << 20 // per connection and stream
+	http2PingAfter    = 30 * time.Second
+	http2PingTimeout  = 15 * time.Second
+	http2WriteTimeout = 30 * time.Second
+)
+
+// generation is a listener's settings and the HTTP servers that apply them. A connection keeps the generation in
+// which it was accepted until it closes.
+type generation struct {
+	listener *Listener
+	cfg      config.Listener
+	trusted  clientip.Trusted
+	http1    server
+	http2    server // nil server if the listener takes no HTTP/2
+
+	// refs counts the connections, and one while the generation is the listener's current one. The listener's mu
+	// guards it.
+	refs int
+}
+
+// server is an http.Server and the queue from which it takes connections.
+type server struct {
+	*http.Server
+	queue *queue
+}
+
+func newGeneration(l *Listener, cfg config.Listener) *generation {
+	g := &generation{listener: l, cfg: cfg, trusted: clientip.NewTrusted(cfg.TrustedProxies), refs: 1}
+	g.http1 = g.newServer()
+	g.http1.Protocols.SetHTTP1(true)
+	// net/http allows 4 KiB more than MaxHeaderBytes.
+	g.http1.MaxHeaderBytes = maxHeaderBytes - 4<<10
+	g.http1.ConnState = func(c net.Conn, s http.ConnState) {
+		if info := infoOf(c); info != nil && info.http1 != nil {
+			info.http1.stateChanged(s)
+		}
+	}
+	g.http2 = g.newServer()
+	g.http2.Protocols.SetHTTP2(true)
+	g.http2.Protocols.SetUnencryptedHTTP2(true)
+	g.http2.MaxHeaderBytes = http2HeaderBytes
+	g.http2.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:          http2Streams,
+		MaxReceiveBufferPerConnection: http2Window,
+		MaxReceiveBufferPerStream:     http2Window,
+		SendPingTimeout:               http2PingAfter,
+		PingTimeout:                   http2PingTimeout,
+		WriteByteTimeout:              http2WriteTimeout,
+		CountError: func(kind string) {
+			if hook := l.set.hooks.HTTP2Error; hook != nil {
+				hook(cfg.Name, kind)
+			}
+		},
+	}
+	return g
+}
+
+func (g *generation) newServer() server {
+	return server{
+		queue: newQueue(g.listener.tcp.Addr()),
+		Server: &http.Server{
+			Handler:                      g.listener,
+			DisableGeneralOptionsHandler: true,
+			ReadHeaderTimeout:            g.cfg.Timeouts.Header.D(),
+			IdleTimeout:                  g.cfg.Timeouts.Idle.D(),
+			Protocols:                    new(http.Protocols),
+			ErrorLog:                     log.New(errorLog{g.listener.set.log}, "", 0),
+			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+				return context.WithValue(ctx, connInfoKey{}, infoOf(c))
+			},
+		},
+	}
+}
+
+// start runs the servers until close; l.serving waits for them.
+func (g *generation) start() {
+	for _, s := range []server{g.http1, g.http2} {
+		g.listener.serving.Go(func() {
+			err := s.Serve(s.queue)
+			if !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				g.listener.set.log.Error("HTTP server ended", zap.String("listener", g.cfg.Name), zap.Error(err))
+			}
+		})
+	}
+}
+
+// close ends the servers' Serve; connections that they have are not touched.
+func (g *generation) close() {
+	g.http1.queue.Close()
+	g.http2.queue.Close()
+}
+
+// queue is the net.Listener through which a server gets connections that are ready for it.
+type queue struct {
+	addr  net.Addr
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newQueue(addr net.Addr) *queue {
+	return &queue{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// put hands a connection over; it is closed if the queue is.
+func (q *queue) put(c net.Conn) {
+	select {
+	case q.conns <- c:
+	case <-q.done:
+		c.Close()
+	}
+}
+
+// Accept implements net.Listener.
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. Connections that Accept returned are not touched.
+func (q *queue) Close() error {
+	q.once.Do(func() { close(q.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (q *queue) Addr() net.Addr { return q.addr }
+
+// errorLog takes net/http's log. Most of it is what clients do wrong; a handler's panic is ours.
+type errorLog struct{ log *zap.Logger }
+
+// Write logs one line.
+func (e errorLog) Write(p []byte) (int, error) {
+	text := zap.ByteString("text", bytes.TrimSpace(p))
+	if bytes.Contains(p, []byte("panic")) {
+		e.log.Error("HTTP server", text)
+	} else {
+		e.log.Debug("HTTP server", text)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,154 @@
+package listener
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"time"
+)
+
+// maxHeaderBytes bounds a request's header: more is 431.
+const maxHeaderBytes = 64 << 10
+
+// ServeHTTP is what net/http's servers call for each request that they could parse. It refuses what a handler must
+// not see, bounds how long the client may stall, and calls the handler.
+func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	info := FromContext(r.Context())
+	l.handlers.Add(1)
+	defer func() {
+		l.handlers.Add(-1)
+		l.wake()
+	}()
+	if info.http1 != nil {
+		l.serveHTTP1(w, r, info)
+		return
+	}
+	l.serveHTTP2(w, r, info)
+}
+
+func (l *Listener) serveHTTP1(w http.ResponseWriter, r *http.Request, info *ConnInfo) {
+	c := info.http1
+	if r.ProtoMajor != 1 {
+		// net/http hands "PRI * HTTP/2.0" to handlers.
+		c.refuse(http.StatusHTTPVersionNotSupported, "HTTP/2 without TLS is not enabled on this listener")
+		return
+	}
+	if !c.handle() {
+		return // closed while it was idle
+	}
+	if l.isDraining() {
+		w.Header().Set("Connection", "close")
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		body := newHTTP1Body(r.Body, c, info.bodyIdle)
+		defer body.finish()
+		// A copy: the server looks at the body of its own request to decide whether to read what is left of it
+		// before it replies.
+		r = r.WithContext(r.Context())
+		r.Body = body
+	}
+	l.set.handler.ServeHTTP(w, r)
+}
+
+func (l *Listener) serveHTTP2(w http.ResponseWriter, r *http.Request, info *ConnInfo) {
+	if l.isDraining() {
+		w.Header().Set("Connection", "close") // net/http sends GOAWAY for it
+	}
+	out := newHTTP2Writer(w, info.bodyIdle)
+	defer out.finish()
+	if headerBytes(r) > maxHeaderBytes {
+		l.refuseHTTP2(out, info, http.StatusRequestHeaderFieldsTooLarge, "the header list is larger than 64 KiB")
+		return
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		body := newHTTP2Body(r.Body, w, info.bodyIdle)
+		defer body.finish()
+		r.Body = body
+	}
+	l.set.handler.ServeHTTP(out, r)
+}
+
+// refuseHTTP2 sends the reply of the hook, which is written in HTTP/1.1, on a stream.
+func (l *Listener) refuseHTTP2(w http.ResponseWriter, info *ConnInfo, status int, detail string) {
+	reply := l.set.hooks.refused(info, status, detail)
+	if len(reply) == 0 {
+		reply = plainReply(status)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(reply)), nil)
+	if err != nil {
+		w.WriteHeader(status)
+		return
+	}
+	defer response.Body.Close()
+	for name, values := range response.Header {
+		if name != "Connection" {
+			w.Header()[name] = values
+		}
+	}
+	w.WriteHeader(response.StatusCode)
+	io.Copy(w, response.Body) // the client may be gone; there is nobody else to tell
+}
+
+// headerBytes is the size that the header of r would have in HTTP/1.1.
+func headerBytes(r *http.Request) int {
+	n := len(r.Method) + len(r.RequestURI) + len(r.Host) + len(" HTTP/1.1\r\nHost: \r\n\r\n")
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return n
+}
+
+// http2Writer bounds how long a client of HTTP/2 may leave written bytes unread: it may close its window, and the
+// connection's own timeout does not see that.
+type http2Writer struct {
+	http.ResponseWriter
+	controller *http.ResponseController
+	idle       time.Duration
+	watch      watch
+}
+
+func newHTTP2Writer(w http.ResponseWriter, idle time.Duration) *http2Writer {
+	out := &http2Writer{ResponseWriter: w, controller: http.NewResponseController(w), idle: idle}
+	out.watch.limit = idle
+	out.watch.expire = func() { out.controller.SetWriteDeadline(time.Now()) }
+	return out
+}
+
+// Write writes p in pieces, each of which the client must take in time.
+func (w *http2Writer) Write(p []byte) (int, error) {
+	const piece = 64 << 10
+	written := 0
+	for {
+		w.watch.begin()
+		n, err := w.ResponseWriter.Write(p[written:min(written+piece, len(p))])
+		w.watch.end()
+		written += n
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+// Flush implements http.Flusher.
+func (w *http2Writer) Flush() { w.FlushError() }
+
+// FlushError is used by http.ResponseController.
+func (w *http2Writer) FlushError() error {
+	w.watch.begin()
+	defer w.watch.end()
+	return w.controller.Flush()
+}
+
+// Unwrap is used by http.ResponseController.
+func (w *http2Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// finish bounds the writing of what is still buffered.
+func (w *http2Writer) finish() {
+	w.watch.finish()
+	if w.idle > 0 {
+		w.controller.SetWriteDeadline(time.Now().Add(w.idle))
+	}
+}

@@ -38,10 +38,9 @@ func checkPath(p string) error {
 // coversAllPaths reports whether every path matches p.
 func coversAllPaths(p string) bool { return p == "" || p == "/**" }
 
-// pathRegex is the regular expression (RE2) of a valid pattern, for the whole canonical path.
+// pathRegex is the regular expression (RE2, . matching line breaks) of a valid pattern, for the whole canonical path.
 func pathRegex(p string) string {
 	var b strings.Builder
-	b.WriteString(`\A`)
 	for _, s := range strings.Split(p[1:], "/") {
 		switch s {
 		case "**":
@@ -49,35 +48,43 @@ func pathRegex(p string) string {
 		case "*":
 			b.WriteString(`/[^/]+`)
 		default:
-			b.WriteString("/" + globRegex(s, `[^/]*`, literal))
+			b.WriteString("/" + globRegex(s, `[^/]*`))
 		}
 	}
-	b.WriteString(`\z`)
 	return b.String()
 }
 
-// globRegex writes a pattern as a regular expression: * becomes any, every other rune what quote makes of it.
-func globRegex(s, any string, quote func(rune) string) string {
+// globRegex writes a pattern as a regular expression: * becomes wildcard, every other rune itself.
+func globRegex(s, wildcard string) string {
 	var b strings.Builder
 	for _, r := range s {
 		if r == '*' {
-			b.WriteString(any)
+			b.WriteString(wildcard)
 		} else {
-			b.WriteString(quote(r))
+			b.WriteString(literal(r))
 		}
 	}
 	return b.String()
 }
 
-// literal writes one rune as a regular expression that is safe within SecLang text: letters, digits and _ - stay,
-// everything else is an escape, so that no quote, comma, bar, slash, space or backslash of an operator's name can
-// end an argument.
+// globRegexLiteral writes a text without wildcards as a regular expression.
+func globRegexLiteral(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		b.WriteString(literal(r))
+	}
+	return b.String()
+}
+
+// literal writes one rune as a regular expression that is safe within SecLang text: letters, digits and _ - stay, every
+// other ASCII character is an escape, so that no quote, comma, bar, slash, space or backslash of an operator's name
+// can end an argument. Other runes stay as they are: the engine takes an escape beyond ASCII for a byte.
 func literal(r rune) string {
 	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-':
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-', r >= 0x80:
 		return string(r)
 	}
-	return fmt.Sprintf(`\x{%x}`, r)
+	return fmt.Sprintf(`\x{%02x}`, r)
 }
 
 // isToken reports whether r may stand in a method or a header name (RFC 9110 token).
@@ -113,10 +120,10 @@ func checkHost(h string) error {
 // hostRegex is the regular expression of a valid host pattern. A wildcard takes one or more labels.
 func hostRegex(h string) string {
 	if h == "*" {
-		return `\A.*\z`
+		return `.*`
 	}
 	if rest, ok := strings.CutPrefix(h, "*."); ok {
-		return `\A[^/]+\x{2e}` + globRegex(rest, "", literal) + `\z`
+		return `[^/]+` + literal('.') + globRegexLiteral(rest)
 	}
-	return `\A` + globRegex(h, "", literal) + `\z`
+	return globRegexLiteral(h)
 }

@@ -95,9 +95,6 @@ func ParseTarget(s string) (Target, error) {
 	case n == nameOptional && named && name == "":
 		return Target{}, fmt.Errorf("%q needs a name after the colon; the whole is written %s", s, kind)
 	}
-	if strings.ContainsAny(name, "\x00\r\n") {
-		return Target{}, fmt.Errorf("%q holds a control character", s)
-	}
 	if strings.HasSuffix(strings.ReplaceAll(name, `\\`, ""), `\`) {
 		return Target{}, fmt.Errorf("%q ends with a lone backslash; write \\\\ for a backslash", s)
 	}

@@ -1,0 +1,177 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// EndMarker is the last thing in every lowered policy: a rule with then: allow skips to it.
+const EndMarker = "GATEHOUSE-END"
+
+// ruleLowering turns structured rules into text.
+type ruleLowering struct {
+	lists map[string][]netip.Prefix
+	ids   numbering
+	text  strings.Builder
+}
+
+// rule writes one rule.
+//
+// then: block is a deny. then: allow switches the rule engine off for the request and skips the rest of the phase:
+// the engine ignores the action allow in detect, while this acts the same in every mode, and the transaction says
+// afterwards that the request was not inspected.
+func (l *ruleLowering) rule(r Rule) error {
+	conditions, err := l.conditions(r.When)
+	if err != nil {
+		return err
+	}
+	id, err := l.ids.take()
+	if err != nil {
+		return err
+	}
+	c := chain{id: id, phase: 1, conditions: conditions}
+	switch {
+	case r.Stage == StageDetect:
+		c.actions = append(c.actions, "pass", "log")
+	case r.Then == ActionAllow:
+		c.actions = append(c.actions, "pass", "log", "skipAfter:"+EndMarker)
+		c.effects = append(c.effects, "ctl:ruleEngine=Off")
+	default:
+		c.actions = append(c.actions, "deny", "status:403", "log")
+	}
+	c.actions = append(c.actions, "msg:'"+r.Name+"'", "tag:'"+TagRule+r.Name+"'")
+	for _, name := range r.When.Client {
+		if _, isList := l.lists[name]; isList {
+			c.actions = append(c.actions, "tag:'"+TagList+name+"'")
+		}
+	}
+	if r.Stage == StageDetect {
+		c.actions = append(c.actions, "tag:'"+TagStageDetect+"'")
+	}
+	c.writeTo(&l.text)
+	return nil
+}
+
+// conditions are what w asks for; all of them have to hold.
+func (l *ruleLowering) conditions(w When) ([]condition, error) {
+	var out []condition
+	if len(w.Client) > 0 {
+		c, err := l.client(w.Client)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	if len(w.Host) > 0 {
+		out = append(out, hostCondition(w.Host))
+	}
+	if len(w.Path) > 0 {
+		out = append(out, pathCondition(w.Path))
+	}
+	if len(w.Methods) > 0 {
+		out = append(out, methodCondition(w.Methods))
+	}
+	if len(w.Any) > 0 {
+		flag, err := l.flag(w.Any)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, condition{variable: flag, operator: "@eq 1"})
+	}
+	if w.Not != nil {
+		inner, err := l.conditions(*w.Not)
+		if err != nil {
+			return nil, err
+		}
+		if len(inner) == 1 && !strings.HasPrefix(inner[0].variable, "TX:gatehouse_any_") {
+			out = append(out, inner[0].not())
+		} else {
+			flag, err := l.flag([]When{*w.Not})
+			if err != nil {
+				return nil, err
+			}
+			// A flag that was never set has no value, so its number of values is compared.
+			out = append(out, condition{variable: "&" + flag, operator: "@eq 0"})
+		}
+	}
+	return out, nil
+}
+
+// flag writes rules that set a variable when one of the alternatives holds, and answers the variable.
+func (l *ruleLowering) flag(alternatives []When) (string, error) {
+	name := ""
+	for _, w := range alternatives {
+		conditions, err := l.conditions(w)
+		if err != nil {
+			return "", err
+		}
+		id, err := l.ids.take()
+		if err != nil {
+			return "", err
+		}
+		if name == "" {
+			name = fmt.Sprintf("gatehouse_any_%d", id)
+		}
+		chain{
+			id: id, phase: 1, conditions: conditions,
+			actions: []string{"pass", "nolog", "tag:'" + TagInternal + "'"},
+			effects: []string{"setvar:tx." + name + "=1"},
+		}.writeTo(&l.text)
+	}
+	return "TX:" + name, nil
+}
+
+// client is the condition on the client's address.
+func (l *ruleLowering) client(names []string) (condition, error) {
+	c := condition{variable: "REMOTE_ADDR", operator: "@ipMatch", separator: ","}
+	for _, s := range names {
+		if list, ok := l.lists[s]; ok {
+			for _, p := range list {
+				c.parts = append(c.parts, prefixText(p))
+			}
+			continue
+		}
+		p, ok := clientPrefix(s)
+		if !ok {
+			return condition{}, fmt.Errorf("%q is neither an address nor a list", s)
+		}
+		c.parts = append(c.parts, prefixText(p))
+	}
+	if len(c.parts) == 0 { // empty lists hold nobody
+		return condition{variable: "REMOTE_ADDR", operator: "@noMatch"}, nil
+	}
+	return c, nil
+}
+
+// prefixText writes a prefix in the form that the client's address has: IPv4 addresses in IPv6 form as IPv4.
+func prefixText(p netip.Prefix) string {
+	if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+	}
+	return p.Masked().String()
+}
+
+func hostCondition(hosts []string) condition {
+	var regexes []string
+	for _, h := range hosts {
+		regexes = append(regexes, hostRegex(h))
+	}
+	return matches("TX:gatehouse_host", regexes)
+}
+
+func pathCondition(paths []string) condition {
+	var regexes []string
+	for _, p := range paths {
+		regexes = append(regexes, pathRegex(p))
+	}
+	return matches("TX:gatehouse_path", regexes)
+}
+
+func methodCondition(methods []string) condition {
+	var regexes []string
+	for _, m := range methods {
+		regexes = append(regexes, globRegexLiteral(m))
+	}
+	return matches("REQUEST_METHOD", regexes)
+}

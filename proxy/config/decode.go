@@ -257,7 +257,7 @@ func (d *decoder) sink(n *yaml.Node, target reflect.Value, path string) {
 	case strings.ContainsAny(to, "/."):
 		target.SetString(d.resolve(to))
 	default:
-		d.fail(n, path, "%q is not stdout, none or a path%s (write a file as ./%s)", to, didYouMean(to, []string{"stdout", "none"}), to)
+		d.fail(n, path, "%q is not stdout, none or a path%s (write a file as ./%s)", to, DidYouMean(to, []string{"stdout", "none"}), to)
 	}
 }
 

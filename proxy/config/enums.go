@@ -44,7 +44,7 @@ func (e enum) check(got string) string {
 	if slices.Contains(e.values, got) {
 		return ""
 	}
-	hint := didYouMean(got, e.values)
+	hint := DidYouMean(got, e.values)
 	if hint == "" {
 		return fmt.Sprintf("%q is not %s (%s)", got, e.noun, strings.Join(e.values, ", "))
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 // FuzzLoad shows that no file can stop the loader, and that whatever loads prints to a file that loads to the same.
@@ -24,21 +25,45 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Add([]byte("applications: [{ hosts: [a.example], upstream: \"http://a.internal\", owner: \"a: b # c\", replies: { contact: 'x' } }]"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		l, err := testOptions.LoadBytes("fuzz.yaml", data)
+	f.Fuzz(roundTrip)
+}
+
+// roundTrip checks that data either has problems, or prints to what loads to the same.
+func roundTrip(t *testing.T, data []byte) {
+	l, err := testOptions.LoadBytes("fuzz.yaml", data)
+	if err != nil {
+		if problems := err.(Problems); len(problems) == 0 {
+			t.Fatal("an error without a problem")
+		}
+		return
+	}
+	text := Print(l.Config)
+	again, err := testOptions.LoadBytes("fuzz.yaml", text)
+	if err != nil {
+		t.Fatalf("the printed file does not load: %v\n%s", err, text)
+	}
+	if diff := cmp.Diff(l.Config, again.Config, equal); diff != "" {
+		t.Fatalf("the printed file differs (-first +again):\n%s\n%s", diff, text)
+	}
+}
+
+// FuzzTexts puts arbitrary texts where the format takes them, written as an encoder writes them.
+func FuzzTexts(f *testing.F) {
+	f.Add("team: shop", "no", "/a b", "SecAction \"id:7,phase:1,pass\"\n", "shop.example.com")
+	f.Add("0x1F", "~", "/ü#", "# a\n\n  indented\n", "*.bücher.example")
+	f.Add("2027-06-30", "- a", "/:", "a\\\n\tb\n\n", "[::1]")
+	f.Add("'", "\"\\", "/'\"", "\n\n a", "127.1")
+	f.Fuzz(func(t *testing.T, owner, header, path, text, host string) {
+		data, err := yaml.Marshal(map[string]any{
+			"applications": []any{map[string]any{
+				"name": "a", "hosts": []string{host}, "owner": owner, "upstream": "http://a.internal",
+				"routes": []any{map[string]any{"path": path, "rewrite": map[string]any{"set_headers": map[string]string{"X-A": header}}}},
+			}},
+			"policies": []any{map[string]any{"name": "p", "seclang": text}},
+		})
 		if err != nil {
-			if problems := err.(Problems); len(problems) == 0 {
-				t.Fatal("an error without a problem")
-			}
-			return
+			t.Skip("not YAML text")
 		}
-		text := Print(l.Config)
-		again, err := testOptions.LoadBytes("fuzz.yaml", text)
-		if err != nil {
-			t.Fatalf("the printed file does not load: %v\n%s", err, text)
-		}
-		if diff := cmp.Diff(l.Config, again.Config, equal); diff != "" {
-			t.Fatalf("the printed file differs (-first +again):\n%s\n%s", diff, text)
-		}
+		roundTrip(t, data)
 	})
 }

@@ -37,6 +37,7 @@ type Loaded struct {
 	places   places
 	blocks   map[string]block
 	contents map[string][]byte
+	now      func() time.Time
 }
 
 // Position gives the place of a path such as applications[0].exclusions[2].targets[0], or of its nearest ancestor
@@ -102,10 +103,10 @@ type loader struct {
 }
 
 func newLoader(o Options) *loader {
-	l := &loader{opts: o, now: time.Now(), places: places{}, blocks: map[string]block{}, contents: map[string][]byte{}, failed: map[string]bool{}, spoilt: map[string]bool{}, origin: map[string]string{}}
-	if o.Now != nil {
-		l.now = o.Now()
+	if o.Now == nil {
+		o.Now = time.Now
 	}
+	l := &loader{opts: o, now: o.Now(), places: places{}, blocks: map[string]block{}, contents: map[string][]byte{}, failed: map[string]bool{}, spoilt: map[string]bool{}, origin: map[string]string{}}
 	return l
 }
 
@@ -127,6 +128,7 @@ func (l *loader) finish() (*Loaded, error) {
 		places:   l.places,
 		blocks:   l.blocks,
 		contents: l.contents,
+		now:      l.opts.Now,
 	}
 	out.Digest = digest(out)
 	return out, nil
@@ -157,12 +159,12 @@ func (l *loader) spoil(path string) {
 }
 
 func (l *loader) problemAt(at Place, path, message string) {
-	l.problems = append(l.problems, Problem{at.File, at.Line, at.Column, path, message})
+	l.problems = append(l.problems, Problem{at, path, message})
 }
 
 func (l *loader) warn(path, format string, args ...any) {
 	at := l.places.find(path)
-	l.warnings = append(l.warnings, Problem{at.File, at.Line, at.Column, path, fmt.Sprintf(format, args...)})
+	l.warnings = append(l.warnings, Problem{at, path, fmt.Sprintf(format, args...)})
 }
 
 // written says whether the operator wrote the key, with whatever value.

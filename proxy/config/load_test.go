@@ -375,7 +375,7 @@ func TestProblemsError(t *testing.T) {
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
-	if diff := cmp.Diff(Problem{"shop.yaml", 4, 11, "applications[0].mode", problems[0].Message}, problems[0]); diff != "" {
+	if diff := cmp.Diff(Problem{Place{"shop.yaml", 4, 11}, "applications[0].mode", problems[0].Message}, problems[0]); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -48,7 +48,7 @@ func (l *loader) checkName(path, noun, name string, set map[string]bool) {
 		}
 	}
 	slices.Sort(known)
-	l.problem(path, "there is no %s %q%s%s", noun, name, didYouMean(name, known), listed(known))
+	l.problem(path, "there is no %s %q%s%s", noun, name, DidYouMean(name, known), listed(known))
 }
 
 // listed gives a few names in brackets.

@@ -9,9 +9,9 @@ import (
 
 // Place is a position in a file. Line and Column begin with 1; 0 means that they are not known.
 type Place struct {
-	File   string
-	Line   int
-	Column int
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
 }
 
 // String gives the place as editors and terminals understand it: shop.yaml:14:11.
@@ -27,9 +27,7 @@ func (p Place) String() string {
 
 // Problem is one thing that keeps a configuration from being loaded, or a warning about it.
 type Problem struct {
-	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`   // from 1, 0 if not known
-	Column int    `json:"column,omitempty"` // from 1, 0 if not known
+	Place
 	// Path is the key in the configuration, such as applications[0].mode; empty for a problem of the whole file.
 	Path string `json:"path,omitempty"`
 	// Message quotes the value and says what would be right.
@@ -40,7 +38,7 @@ type Problem struct {
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.File != "" {
-		b.WriteString(Place{p.File, p.Line, p.Column}.String())
+		b.WriteString(p.Place.String())
 		b.WriteString(": ")
 	}
 	if p.Path != "" {

@@ -43,8 +43,8 @@ func distance(a, b string) int {
 	return old[len(b)]
 }
 
-// didYouMean gives `; did you mean "x"?`, or nothing if no word is close.
-func didYouMean(got string, words []string) string {
+// DidYouMean gives `; did you mean "x"?` for the one of words that is closest to what was written, or nothing.
+func DidYouMean(got string, words []string) string {
 	if w := closest(got, words); w != "" {
 		return `; did you mean "` + w + `"?`
 	}

@@ -22,7 +22,7 @@ func parseURL(raw string) (canonical string, u *url.URL, message string) {
 		return "", nil, fmt.Sprintf("%q is not a URL; write scheme, host and optional port: http://shop.internal:8080", raw)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
-		return "", nil, fmt.Sprintf("%q: scheme %q is not supported%s (http, https)", raw, u.Scheme, didYouMean(u.Scheme, []string{"http", "https"}))
+		return "", nil, fmt.Sprintf("%q: scheme %q is not supported%s (http, https)", raw, u.Scheme, DidYouMean(u.Scheme, []string{"http", "https"}))
 	}
 	switch {
 	case u.User != nil:

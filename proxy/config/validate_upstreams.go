@@ -86,7 +86,7 @@ func (l *loader) validateUpstreamTLS(u *Upstream, path, scheme string, certifica
 			if name, message := canonicalDNS(t.VerifyName); message != "" {
 				l.problem(key(path, "verify_name"), "%s; write url_host, request_host or a DNS name", message)
 			} else if !strings.Contains(name, ".") {
-				if hint := didYouMean(name, []string{"url_host", "request_host"}); hint != "" {
+				if hint := DidYouMean(name, []string{"url_host", "request_host"}); hint != "" {
 					l.problem(key(path, "verify_name"), "%q is not url_host, request_host or a DNS name%s", t.VerifyName, hint)
 				}
 			}

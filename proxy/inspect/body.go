@@ -14,6 +14,7 @@ var errTooLarge = errors.New("the body is longer than max_bytes")
 // body is a request body on its way: what was read so far, what of it is inspected, and what goes upstream.
 type body struct {
 	client    io.Reader    // at most max_bytes long
+	closer    io.Closer    // of the client's own body, may be nil
 	length    int64        // as announced, -1 if not
 	raw       spool        // what was read, as received
 	decoded   *spool       // the same decoded, if it was encoded
@@ -52,6 +53,7 @@ func (m *maxReader) Read(p []byte) (int, error) {
 func newBody(dir *SpillDir, client io.Reader, length, maximum int64) *body {
 	b := &body{length: length, raw: spool{dir: dir}}
 	b.client = &maxReader{client, maximum, &b.received}
+	b.closer, _ = client.(io.Closer)
 	return b
 }
 
@@ -110,14 +112,38 @@ func (b *body) forwardRaw() {
 
 // forward is what goes upstream: the bytes as received, and how many (-1 if that is not known). A body that was read to
 // its end has a length.
-func (b *body) forward() (io.Reader, int64) {
+func (b *body) forward() (io.ReadCloser, int64) {
 	if b.complete {
 		if b.raw.size == 0 {
 			return nil, 0
 		}
-		return b.raw.reader(b.raw.size), b.raw.size
+		return whole{b.raw.reader(b.raw.size)}, b.raw.size
 	}
-	return io.MultiReader(b.raw.reader(b.raw.size), b.client), b.length
+	return &rest{io.MultiReader(b.raw.reader(b.raw.size), b.client), b.closer}, b.length
+}
+
+// whole is a body that has been taken in: there is nothing to wait for. Len is the number of bytes left.
+type whole struct{ lenReader }
+
+func (whole) Close() error { return nil }
+
+// lenReader is a reader that knows how many bytes are left.
+type lenReader interface {
+	io.Reader
+	Len() int
+}
+
+// rest is a body that still arrives. Close makes a Read that waits for the client return.
+type rest struct {
+	io.Reader
+	client io.Closer
+}
+
+func (r *rest) Close() error {
+	if r.client == nil {
+		return nil
+	}
+	return r.client.Close()
 }
 
 // Close frees the body's memory and file.

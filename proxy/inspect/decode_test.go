@@ -82,9 +82,9 @@ func TestReadEncodedBody(t *testing.T) {
 			} else if got, _ := io.ReadAll(b.inspected().Reader); !bytes.Equal(got, text) {
 				t.Errorf("inspected %d bytes, want %d", len(got), len(text))
 			}
-			r, _ := b.forward()
-			if r == nil {
-				r = strings.NewReader("")
+			var r io.Reader = strings.NewReader("")
+			if forwarded, _ := b.forward(); forwarded != nil {
+				r = forwarded
 			}
 			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, tt.body) {
 				t.Errorf("forwarded %d bytes, want the %d as received (%v)", len(got), len(tt.body), err)

@@ -229,7 +229,7 @@ func (i *Inspection) TooLarge(err error) *Refusal {
 }
 
 // Forward gives what goes upstream as body, and its length (-1 if not known). It is nil if there is none.
-func (i *Inspection) Forward() (io.Reader, int64) {
+func (i *Inspection) Forward() (io.ReadCloser, int64) {
 	if i.body == nil {
 		return nil, 0
 	}
@@ -379,21 +379,21 @@ type counter struct {
 }
 
 // counted counts the bytes of r beyond the first skip ones under cause.
-func (i *Inspection) counted(r io.Reader, cause string, skip int64) io.Reader {
+func (i *Inspection) counted(r io.ReadCloser, cause string, skip int64) io.ReadCloser {
 	c := &counter{cause: cause}
 	i.counters = append(i.counters, c)
-	return &countingReader{r: r, skip: skip, to: c}
+	return &countingReader{ReadCloser: r, skip: skip, to: c}
 }
 
 // countingReader reads r and counts what comes after the first skip bytes.
 type countingReader struct {
-	r    io.Reader
+	io.ReadCloser
 	skip int64
 	to   *counter
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
+	n, err := c.ReadCloser.Read(p)
 	over := int64(n)
 	if c.skip > 0 {
 		over -= c.skip

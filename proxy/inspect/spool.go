@@ -88,7 +88,7 @@ func (s *spool) Write(p []byte) (int, error) {
 }
 
 // reader reads the spool from its start, at most n bytes. It has Len, as bytes.Reader has.
-func (s *spool) reader(n int64) io.Reader {
+func (s *spool) reader(n int64) lenReader {
 	n = min(n, s.size)
 	if s.file == nil {
 		return bytes.NewReader(s.memory.Bytes()[:n])

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"gatehouse/proxy/config"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitDifferences = 2
+	exitUsage       = 64
+)
+
+// cli is what a command may use of the world.
+type cli struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+}
+
+// command is one word of the command line.
+type command struct {
+	name string
+	// synopsis is what follows the name on a usage line.
+	synopsis string
+	// short says in one line what the command does; long is printed by -h below the usage line.
+	short, long string
+	// setup declares the flags and gives the function that runs the command with its positional arguments.
+	setup func(c *cli, flags *flag.FlagSet) func(ctx context.Context, args []string) error
+}
+
+// commands lists every command in the order of the help text.
+func commands() []command {
+	return []command{
+		devCommand(), gatewayCommand(), checkCommand(), inspectCommand(), testCommand(), routeCommand(), incidentCommand(),
+		reportCommand(), schemaCommand(), healthcheckCommand(), completionCommand(), versionCommand(),
+	}
+}
+
+// usageError is a wrong use of the command line: exit 64.
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// errReported ends a command with exit 1 when everything has been said already.
+var errReported = errors.New("reported")
+
+// main runs the command that args name and gives the exit code.
+func (c *cli) main(ctx context.Context, args []string) int {
+	if len(args) == 0 {
+		c.help(c.stderr)
+		return exitUsage
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		if len(args) > 1 && args[0] == "help" {
+			return c.main(ctx, []string{args[1], "-h"})
+		}
+		c.help(c.stdout)
+		return exitOK
+	case "-version", "--version":
+		args = []string{"version"}
+	}
+	for _, cmd := range commands() {
+		if cmd.name == args[0] {
+			return c.run(ctx, cmd, args[1:])
+		}
+	}
+	var names []string
+	for _, cmd := range commands() {
+		names = append(names, cmd.name)
+	}
+	fmt.Fprintf(c.stderr, "gatehouse: %q is not a command%s (%s)\n", args[0], config.DidYouMean(args[0], names), strings.Join(names, ", "))
+	return exitUsage
+}
+
+// run parses the flags of one command, which may stand before, between and behind its arguments, and runs it.
+func (c *cli) run(ctx context.Context, cmd command, args []string) int {
+	flags := flag.NewFlagSet(cmd.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	do := cmd.setup(c, flags)
+	positional, err := c.parse(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		cmd.usage(c.stdout, flags)
+		return exitOK
+	}
+	if err == nil {
+		err = do(ctx, positional)
+	}
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(c.stderr, "gatehouse %s: %v\nusage: gatehouse %s %s\nmore: gatehouse %s -h\n", cmd.name, err, cmd.name, cmd.synopsis, cmd.name)
+		return exitUsage
+	case !errors.Is(err, errReported):
+		fmt.Fprintf(c.stderr, "gatehouse %s: %v\n", cmd.name, err)
+	}
+	return exitFailed
+}
+
+// parse reads flags and positional arguments in any order, then the environment: -foo-bar is also GATEHOUSE_FOO_BAR,
+// where the command line wins.
+func (c *cli) parse(flags *flag.FlagSet, args []string) ([]string, error) {
+	var positional []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, usageError{err.Error()}
+		}
+		rest := flags.Args()
+		if len(rest) == 0 {
+			break
+		}
+		if len(rest) < len(args) && args[len(args)-len(rest)-1] == "--" { // everything behind -- is an argument
+			positional = append(positional, rest...)
+			break
+		}
+		positional, args = append(positional, rest[0]), rest[1:]
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var err error
+	flags.VisitAll(func(f *flag.Flag) {
+		value := c.getenv(envName(f.Name))
+		if value == "" || given[f.Name] || err != nil {
+			return
+		}
+		if setErr := flags.Set(f.Name, value); setErr != nil {
+			err = usagef("environment variable %s: %v", envName(f.Name), setErr)
+		}
+	})
+	return positional, err
+}
+
+// envName is the environment variable of a flag.
+func envName(name string) string {
+	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// help lists the commands.
+func (c *cli) help(w io.Writer) {
+	fmt.Fprintln(w, "gatehouse is a layer-7 WAF gateway that runs in your own network.")
+	fmt.Fprintln(w, "\nusage: gatehouse COMMAND [flags] [arguments]")
+	fmt.Fprintln(w)
+	for _, cmd := range commands() {
+		fmt.Fprintf(w, "  %-12s %s\n", cmd.name, cmd.short)
+	}
+	fmt.Fprintln(w, "\ngatehouse COMMAND -h explains a command. Every flag -foo-bar is also the environment variable GATEHOUSE_FOO_BAR.")
+	fmt.Fprintln(w, "Start here: gatehouse dev")
+}
+
+// usage explains one command.
+func (cmd command) usage(w io.Writer, flags *flag.FlagSet) {
+	fmt.Fprintf(w, "%s\n\nusage: gatehouse %s %s\n", strings.ToUpper(cmd.short[:1])+cmd.short[1:]+".", cmd.name, cmd.synopsis)
+	if cmd.long != "" {
+		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(cmd.long))
+	}
+	any := false
+	flags.VisitAll(func(f *flag.Flag) {
+		if !any {
+			fmt.Fprintln(w, "\nflags:")
+			any = true
+		}
+		value, text := flag.UnquoteUsage(f)
+		name := "-" + f.Name
+		if value != "" {
+			name += " " + value
+		}
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "0s" {
+			text += fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		fmt.Fprintf(w, "  %-24s %s\n", name, text)
+	})
+}
+
+// outputFlag declares -o, which every command with output has.
+func outputFlag(flags *flag.FlagSet) *string {
+	o := "text"
+	flags.Func("o", "output `format`: text or json (default text)", func(s string) error {
+		if !slices.Contains([]string{"text", "json"}, s) {
+			return fmt.Errorf("%q is not an output format (text, json)", s)
+		}
+		o = s
+		return nil
+	})
+	return &o
+}
+
+// configFlag declares -config.
+func configFlag(flags *flag.FlagSet) *string {
+	return flags.String("config", "", "configuration, a file or a directory of *.yaml `path`")
+}
+
+// printJSON writes v as one indented JSON document.
+func (c *cli) printJSON(v any) error {
+	e := json.NewEncoder(c.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// printLine writes v as one line of JSON.
+func (c *cli) printLine(v any) error {
+	e := json.NewEncoder(c.stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

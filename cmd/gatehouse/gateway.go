@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"gatehouse/proxy"
+	"gatehouse/proxy/config"
+	"gatehouse/rules/crs"
+)
+
+func gatewayCommand() command {
+	return command{
+		name:     "gateway",
+		synopsis: "-config PATH [flags]",
+		short:    "serve traffic by a configuration file",
+		long: `
+The gateway reads the configuration, binds its listeners and serves. It reads the configuration again on SIGHUP and
+when one of its files changes: everything is built and self-tested beside the old, then swapped in one step; a bad
+file changes nothing and says why. On SIGTERM readiness fails first, traffic is served for the drain delay, then
+connections are closed as they become idle.
+
+Access records and events go where logs: says; the gateway's own log goes to stderr.`,
+		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
+			path := configFlag(flags)
+			delay := flags.Duration("drain-delay", 5*time.Second, "how long to go on serving after readiness failed")
+			timeout := flags.Duration("drain-timeout", 30*time.Second, "how long requests may take to end after that")
+			log := logFlags(flags)
+			return func(ctx context.Context, args []string) error {
+				if *path == "" && len(args) == 1 {
+					*path, args = args[0], nil
+				}
+				if *path == "" || len(args) > 0 {
+					return usagef("-config PATH is required, and nothing else")
+				}
+				logger, err := log.build(c.stderr)
+				if err != nil {
+					return err
+				}
+				return c.serve(ctx, proxy.Options{
+					Load:   func() (*config.Loaded, error) { return loadConfig(*path) },
+					Logger: logger, Stdout: c.stdout, DrainDelay: *delay, DrainTimeout: *timeout, Version: version(),
+				}, nil)
+			}
+		},
+	}
+}
+
+// loadConfig reads a configuration as the gateway does.
+func loadConfig(paths ...string) (*config.Loaded, error) {
+	return config.Options{CRSVersions: crs.Versions()}.Load(paths...)
+}
+
+// serve runs a gateway until ctx ends or the process is told to stop. started is called once it serves.
+func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy.Server) error) error {
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	tuneGC()
+	server, err := proxy.New(opts)
+	if err != nil {
+		return err
+	}
+	server.Start()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	if started != nil {
+		if err := started(server); err != nil {
+			return errors.Join(err, server.Stop(context.Background()))
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			cancel() // a second signal ends the process at once
+			return server.Stop(context.Background())
+		case <-hangup:
+			server.Hangup()
+		case err := <-server.Failed():
+			return errors.Join(err, server.Stop(context.Background()))
+		}
+	}
+}
+
+// tuneGC leaves the collector room where the operator has set none.
+func tuneGC() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+}
+
+// logSettings are the flags of the process's own log.
+type logSettings struct{ level, format string }
+
+func logFlags(flags *flag.FlagSet) *logSettings {
+	l := &logSettings{level: "info", format: "json"}
+	flags.StringVar(&l.level, "log-level", l.level, "least `level` of the process's own log: debug, info, warn, error")
+	flags.StringVar(&l.format, "log-format", l.format, "`format` of the process's own log: json or console")
+	return l
+}
+
+// build makes the logger, which writes to w.
+func (l *logSettings) build(w io.Writer) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(l.level)
+	if err != nil {
+		return nil, usagef("-log-level %q is not one of debug, info, warn, error", l.level)
+	}
+	settings := zap.NewProductionEncoderConfig()
+	settings.TimeKey, settings.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	settings.MessageKey = "message"
+	var encoder zapcore.Encoder
+	switch l.format {
+	case "json":
+		encoder = zapcore.NewJSONEncoder(settings)
+	case "console":
+		settings.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		encoder = zapcore.NewConsoleEncoder(settings)
+	default:
+		return nil, usagef("-log-format %q is not one of json, console", l.format)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
+}
+
+// loadFor loads the configuration of a tool: its problems are printed as they are.
+func (c *cli) loadFor(path string) (*config.Loaded, error) {
+	loaded, err := loadConfig(path)
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		fmt.Fprintln(c.stderr, problems.Error())
+		return nil, errReported
+	}
+	return loaded, err
+}

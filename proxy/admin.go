@@ -1,0 +1,133 @@
+package proxy
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+)
+
+// adminHandler serves /metrics, /livez and /readyz, and to peers on this host also /status and profiles.
+func (s *Server) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.gatherer, promhttp.HandlerOpts{ErrorLog: zap.NewStdLog(s.log.Named("metrics")), EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { s.readiness(w) })
+	mux.Handle("GET /status", localOnly(http.HandlerFunc(s.serveStatus)))
+	mux.Handle("/debug/pprof/", localOnly(http.HandlerFunc(pprof.Index)))
+	mux.Handle("/debug/pprof/profile", localOnly(http.HandlerFunc(pprof.Profile)))
+	mux.Handle("/debug/pprof/trace", localOnly(http.HandlerFunc(pprof.Trace)))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusNotFound, "not found; here are /metrics /livez /readyz, and from this host /status and /debug/pprof/")
+	})
+	return mux
+}
+
+// readiness answers whether this instance can serve. Only its own state counts: an upstream or a manager that is down
+// never fails it, or one fault would take out the whole fleet.
+func (s *Server) readiness(w http.ResponseWriter) {
+	switch {
+	case s.draining.Load():
+		answer(w, http.StatusServiceUnavailable, "draining")
+	case !s.serving.Load():
+		answer(w, http.StatusServiceUnavailable, "starting")
+	default:
+		answer(w, http.StatusOK, "ready")
+	}
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // a client that is gone needs no answer
+}
+
+// localOnly lets in peers on this host alone.
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		addr, parseErr := netip.ParseAddr(host)
+		if err != nil || parseErr != nil || !addr.Unmap().IsLoopback() {
+			answer(w, http.StatusForbidden, "only from the gateway's own host")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Status is what /status shows.
+type Status struct {
+	Version      string              `json:"version"`
+	Started      time.Time           `json:"started"`
+	Ready        bool                `json:"ready"`
+	Draining     bool                `json:"draining"`
+	Revision     string              `json:"revision"`
+	LoadedAt     time.Time           `json:"loaded_at"`
+	LastReload   *ReloadStatus       `json:"last_reload,omitempty"`
+	Warnings     []string            `json:"warnings"`
+	Listeners    []ListenerStatus    `json:"listeners"`
+	Applications []ApplicationStatus `json:"applications"`
+	Upstreams    []any               `json:"upstreams"`
+}
+
+// ReloadStatus is how the last attempt to reload ended.
+type ReloadStatus struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error,omitempty"`
+}
+
+// ListenerStatus is a bound listener.
+type ListenerStatus struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// ApplicationStatus is an application as it is served.
+type ApplicationStatus struct {
+	Name   string   `json:"name"`
+	Hosts  []string `json:"hosts"`
+	Mode   string   `json:"mode"`
+	Policy string   `json:"policy"`
+	Rules  int      `json:"rules"`
+	Engine string   `json:"engine"`
+}
+
+func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(s.Status()); err != nil {
+		s.log.Debug("status page", zap.Error(err))
+	}
+}
+
+// Status describes what is served.
+func (s *Server) Status() *Status {
+	st := s.acquire()
+	defer st.release()
+	out := &Status{
+		Version: s.opts.Version, Started: s.started, Ready: s.serving.Load() && !s.draining.Load(), Draining: s.draining.Load(),
+		Revision: st.revision, LoadedAt: st.loadedAt, LastReload: s.lastReload.Load(), Warnings: s.warnings(st),
+		Listeners: s.listenerStatus(), Applications: []ApplicationStatus{}, Upstreams: []any{},
+	}
+	for _, app := range st.apps {
+		a := ApplicationStatus{Name: app.config.Name, Hosts: app.config.Hosts, Mode: string(app.config.Mode), Policy: app.config.Policy}
+		if app.rules != nil {
+			a.Rules, a.Engine = app.rules.Rules(), "reference"
+		}
+		out.Applications = append(out.Applications, a)
+	}
+	for i := range st.config.Upstreams {
+		if u, ok := st.upstreams[st.config.Upstreams[i].Name].(interface{ StatusJSON() any }); ok {
+			out.Upstreams = append(out.Upstreams, u.StatusJSON())
+		}
+	}
+	return out
+}

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gatehouse/proxy/clientip"
+	"gatehouse/proxy/config"
+	"gatehouse/proxy/event"
+	"gatehouse/proxy/inspect"
+	"gatehouse/proxy/listener"
+	"gatehouse/proxy/route"
+	"gatehouse/proxy/upstream"
+	"gatehouse/rules"
+)
+
+// exchange is one request and its reply on their way through the gateway. It belongs to the request's goroutine.
+type exchange struct {
+	server  *Server
+	state   *state
+	start   time.Time
+	conn    *listener.ConnInfo
+	writer  *replyWriter
+	request *http.Request
+
+	out     clientip.Outbound // the header for the upstream, and what was learned from the client's
+	host    string
+	path    route.Path
+	query   string // with its question mark
+	allow   []string
+	app     *application
+	route   *site
+	traffic config.Traffic
+
+	inspection *inspect.Inspection
+	refusal    *inspect.Refusal
+	access     event.Access
+	finished   bool
+}
+
+// errAbort ends the request without a whole reply: the client must not take it for complete.
+var errAbort = http.ErrAbortHandler
+
+// ServeHTTP takes one request from a listener to its end.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	st := s.acquire()
+	defer st.release()
+	x := &exchange{server: s, state: st, start: time.Now(), request: r, conn: listener.FromContext(r.Context()), writer: &replyWriter{ResponseWriter: w}}
+	defer x.recovered()
+	l := st.fronts[x.conn.Listener]
+	if l == nil { // a listener that the configuration no longer has, while it drains
+		l = closedFront
+	}
+	x.identify(l.clients)
+	if r.URL.Path == l.healthPath && l.healthPath != "" {
+		x.health(l)
+		return
+	}
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	x.run()
+	x.finish()
+}
+
+// closedFront trusts nobody.
+var closedFront = &front{clients: clientip.NewResolver(config.Listener{TrustedProxies: []config.Prefix{{}}})}
+
+// health answers the health path on the traffic port: to load balancers' own checks alone, and never by forwarding.
+func (x *exchange) health(l *front) {
+	if l.clients.IsHealthCheck(x.conn.Addresses, x.request.Header) {
+		x.server.readiness(x.writer)
+		return
+	}
+	x.refusal = &inspect.Refusal{Reason: event.NoRoute, Status: http.StatusNotFound, Detail: "the health path answers only to trusted peers that send no X-Forwarded-For"}
+	x.refuse()
+	x.finish()
+}
+
+// run is the way of a request: admission, inspection, the upstream, inspection of the reply.
+func (x *exchange) run() {
+	if x.refusal = x.admit(); x.refusal != nil {
+		x.refuse()
+		return
+	}
+	if x.redirect() {
+		return
+	}
+	x.inspection = x.inspect()
+	if x.refusal = x.inspection.Headers(); x.refusal != nil {
+		x.refuse()
+		return
+	}
+	body := upstream.ClientBody(x.writer.ResponseWriter, x.request.Body)
+	refusal, err := x.inspection.Body(body, x.request.ContentLength)
+	switch {
+	case err != nil:
+		x.clientFailed(err)
+	case refusal != nil:
+		x.refusal = refusal
+		x.refuse()
+	case x.traffic == config.TrafficWebSocket:
+		x.upgrade()
+	default:
+		x.forward()
+	}
+}
+
+// identify finds who the client is and what the request is called.
+func (x *exchange) identify(clients *clientip.Resolver) {
+	kind, _ := inspect.ParseContentType(x.request.Header["Content-Type"])
+	x.out = clients.Outgoing(clientip.Inbound{
+		Header: x.request.Header, Host: x.request.Host, Scheme: x.conn.Scheme(), Conn: x.conn.Addresses, GRPC: kind == inspect.KindGRPC,
+	})
+}
+
+// use takes the settings of an application, and of a route once it is known.
+func (x *exchange) use(app *route.Application, r *route.Route) {
+	x.app = x.state.apps[app.Index]
+	if r != nil {
+		x.route = x.app.routes[r.Index]
+	}
+}
+
+// inspect begins the inspection.
+func (x *exchange) inspect() *inspect.Inspection {
+	opts := x.route.options
+	opts.Traffic = x.traffic
+	opts.Rules = x.app.rules
+	opts.Spill = x.server.spill
+	return inspect.Begin(opts, &rules.Request{
+		ID: x.out.RequestID, Time: x.start,
+		Client: x.out.Client.Addr, Server: x.conn.Server,
+		Method: x.request.Method, Target: x.request.RequestURI, Protocol: x.request.Proto,
+		Headers: inspect.RequestHeaders(x.request),
+		Host:    x.host, Path: x.path.Canonical, Application: x.app.config.Name, Route: x.route.name,
+	}, x.request.Header)
+}
+
+// redirect answers a route that redirects.
+func (x *exchange) redirect() bool {
+	to := x.route.config.Rewrite.Redirect
+	if to == nil {
+		return false
+	}
+	x.writer.Header().Set("Location", to.To)
+	x.writer.Header().Set("Content-Length", "0")
+	x.writer.WriteHeader(to.Status)
+	return true
+}
+
+// clientFailed ends a request whose body could not be read.
+func (x *exchange) clientFailed(err error) {
+	if errors.Is(err, listener.ErrBodyIdle) {
+		x.refusal = &inspect.Refusal{Reason: event.BodyTimeout, Status: http.StatusRequestTimeout, Detail: "the client stopped sending the request body (timeouts.body_idle)"}
+		x.refuse()
+		return
+	}
+	if isMalformed(err) {
+		x.refusal = &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: err.Error()}
+		x.refuse()
+		return
+	}
+	x.access.Status = statusClientGone
+	x.finish()
+	panic(errAbort)
+}
+
+// recovered is the edge of the request: a panic is counted and answered with 500, an aborted reply closes the
+// connection, and the request is recorded either way.
+func (x *exchange) recovered() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if err, ok := p.(error); ok && errors.Is(err, errAbort) {
+		x.finish()
+		panic(errAbort)
+	}
+	x.server.metrics.panics.Inc()
+	x.server.log.Error("panic while serving a request", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()), zap.String("request_id", x.out.RequestID))
+	if !x.writer.wrote {
+		x.refusal = &inspect.Refusal{Reason: event.Internal, Status: http.StatusInternalServerError, Detail: "a fault inside the gateway; its log has the details"}
+		x.refuse()
+		x.finish()
+		return
+	}
+	x.finish()
+	panic(errAbort)
+}

@@ -1,0 +1,226 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"gatehouse/proxy/config"
+	"gatehouse/proxy/event"
+	"gatehouse/proxy/inspect"
+	"gatehouse/proxy/upstream"
+)
+
+// statusClientGone is what records show for a client that went away before it had a reply.
+const statusClientGone = 499
+
+// forward sends the request upstream and delivers the reply.
+func (x *exchange) forward() {
+	body, length := x.inspection.Forward()
+	if length < 0 { // the upload goes on while the upstream may already answer
+		_ = http.NewResponseController(x.writer.ResponseWriter).EnableFullDuplex() // HTTP/2 is always full duplex
+	}
+	reply, err := x.roundTrip(body, length)
+	if err != nil {
+		x.upstreamFailed(err)
+		return
+	}
+	defer reply.Body.Close()
+	content, refusal, err := x.inspection.Reply(reply)
+	if err != nil {
+		x.upstreamFailed(err)
+		return
+	}
+	if refusal != nil {
+		x.refusal = refusal
+		x.refuse()
+		return
+	}
+	x.deliver(reply, content)
+}
+
+// roundTrip sends the request and gives the head of the reply.
+func (x *exchange) roundTrip(body io.ReadCloser, length int64) (*http.Response, error) {
+	out := x.outgoing(body, length)
+	reply, attempt, err := x.route.upstream.RoundTrip(out)
+	x.access.Upstream = x.route.upstream.Name()
+	if attempt.Address.IsValid() {
+		x.access.UpstreamAddress = attempt.Address.String()
+	}
+	x.access.UpstreamDuration = attempt.Duration
+	if reply != nil {
+		x.access.UpstreamStatus = reply.StatusCode
+	}
+	return reply, err
+}
+
+// outgoing builds the request for the upstream from the parsed one: target, end-to-end header values and body are the
+// client's, framing and forwarding headers are ours.
+func (x *exchange) outgoing(body io.ReadCloser, length int64) *upstream.Request {
+	rewrite := &x.route.config.Rewrite
+	h := x.out.Header
+	for _, name := range rewrite.RemoveHeaders {
+		h.Del(name)
+	}
+	for name, value := range rewrite.SetHeaders {
+		h.Set(name, value)
+	}
+	out := &http.Request{Method: x.request.Method, Header: h, Host: x.request.Host, ContentLength: length}
+	if rewrite.Host != "" {
+		out.Host = rewrite.Host
+	}
+	if body != nil {
+		out.Body = body
+	}
+	protocol := upstream.HTTP
+	switch {
+	case x.traffic == config.TrafficWebSocket:
+		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	case x.traffic == config.TrafficGRPC && x.request.ProtoMajor == 2:
+		protocol = upstream.GRPC
+		out.Trailer = x.request.Trailer
+	case len(x.request.Trailer) > 0:
+		x.inspection.Uninspected(inspect.CauseTrailers, 0)
+	}
+	return &upstream.Request{HTTP: out.WithContext(x.request.Context()), Target: x.target(rewrite), Protocol: protocol}
+}
+
+// target is the request target for the upstream: the client's own bytes unless the route rewrites the path.
+func (x *exchange) target(rewrite *config.Rewrite) string {
+	path := x.path.Forward
+	switch {
+	case rewrite.StripPrefix != "":
+		if rest, ok := cutPrefix(path, rewrite.StripPrefix); ok {
+			path = rest
+		}
+	case rewrite.ReplacePrefix != "":
+		if rest, ok := cutPrefix(path, x.route.config.Path); ok {
+			path = strings.TrimSuffix(rewrite.ReplacePrefix, "/") + rest
+		}
+	}
+	return path + x.query
+}
+
+// cutPrefix cuts a path prefix of whole segments; what is left begins with a slash.
+func cutPrefix(path, prefix string) (string, bool) {
+	prefix = strings.TrimSuffix(prefix, "/")
+	rest, ok := strings.CutPrefix(path, prefix)
+	switch {
+	case !ok || rest != "" && rest[0] != '/':
+		return path, false
+	case rest == "":
+		return "/", true
+	}
+	return rest, true
+}
+
+// upstreamFailed turns a failure of the upstream into a reply.
+func (x *exchange) upstreamFailed(err error) {
+	var failure *upstream.Error
+	if !errors.As(err, &failure) {
+		failure = &upstream.Error{Kind: upstream.Broken, Step: upstream.StepReply, Upstream: x.access.Upstream, Err: err}
+	}
+	reasons := map[upstream.Kind]event.Reason{
+		upstream.Timeout: event.UpstreamTimeout, upstream.Unreachable: event.UpstreamDown, upstream.Refused: event.UpstreamDown,
+		upstream.Broken: event.UpstreamError, upstream.Invalid: event.BadRequest,
+	}
+	switch {
+	case x.inspection.TooLarge(err) != nil:
+		x.refusal = x.inspection.TooLarge(err)
+	case failure.Kind == upstream.BodyFailed:
+		x.clientFailed(failure.Err)
+		return
+	case failure.Kind == upstream.ClientGone:
+		x.access.Status = statusClientGone
+		x.finish()
+		panic(errAbort)
+	default:
+		x.refusal = &inspect.Refusal{Reason: reasons[failure.Kind], Status: failure.Status(), Detail: err.Error()}
+	}
+	x.refuse()
+}
+
+// copyBuffers are the buffers of replies on their way to clients.
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// deliver sends the reply to the client. What has no known length, and every event stream, is flushed as it comes.
+func (x *exchange) deliver(reply *http.Response, content io.Reader) {
+	h := x.writer.Header()
+	for name, values := range replyHeaders(reply.Header) {
+		h[name] = values
+	}
+	flush := reply.ContentLength < 0
+	x.writer.WriteHeader(reply.StatusCode)
+	if flush {
+		x.writer.flush()
+	}
+	buffer := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buffer)
+	for {
+		n, err := content.Read(buffer[:])
+		if n > 0 {
+			if _, writeErr := x.writer.Write(buffer[:n]); writeErr != nil {
+				x.finish()
+				panic(errAbort) // the client is gone
+			}
+			if flush {
+				x.writer.flush()
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil { // a cut reply must not look whole
+			x.access.Reason = event.UpstreamError
+			x.finish()
+			panic(errAbort)
+		}
+	}
+	for name, values := range reply.Trailer {
+		h[http.TrailerPrefix+name] = values
+	}
+}
+
+// replyHeaders gives the end-to-end fields of an upstream's reply.
+func replyHeaders(from http.Header) http.Header {
+	named := from["Connection"]
+	h := make(http.Header, len(from))
+	for name, values := range from {
+		switch name {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade":
+		default:
+			if len(named) == 0 || !tokens(named, name) {
+				h[name] = values
+			}
+		}
+	}
+	return h
+}
+
+// replyWriter counts what goes to the client.
+type replyWriter struct {
+	http.ResponseWriter
+	wrote  bool
+	status int
+	bytes  int64
+}
+
+func (w *replyWriter) WriteHeader(status int) {
+	if status >= 200 && !w.wrote {
+		w.wrote, w.status = true, status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *replyWriter) Write(p []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *replyWriter) flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

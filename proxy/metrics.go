@@ -1,0 +1,150 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"gatehouse/proxy/event"
+	"gatehouse/proxy/inspect"
+	"gatehouse/rules"
+)
+
+// other is the label value of everything that no configuration names.
+const other = "_other"
+
+// metrics are the gateway's own metrics. Labels come from the configuration or from closed sets, never from a
+// request.
+type metrics struct {
+	requests           *prometheus.CounterVec
+	requestDuration    *prometheus.HistogramVec
+	inspectionDuration *prometheus.HistogramVec
+	verdicts           *prometheus.CounterVec
+	ruleMatches        *prometheus.CounterVec
+	evaluations        *prometheus.CounterVec
+	disagreements      prometheus.Counter
+	uninspectedBytes   *prometheus.CounterVec
+	uninspected        *prometheus.CounterVec
+	inflightBytes      prometheus.Gauge
+	shed               *prometheus.CounterVec
+	revision           *prometheus.GaugeVec
+	revisionApply      *prometheus.CounterVec
+	refused            *prometheus.CounterVec
+	dropped            *prometheus.CounterVec
+	certificateExpiry  *prometheus.GaugeVec
+	panics             prometheus.Counter
+}
+
+// newMetrics registers the metrics with r.
+func newMetrics(r prometheus.Registerer, policyAge func() time.Duration) *metrics {
+	durations := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	inspections := []float64{.00002, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		r.MustRegister(h)
+		return h
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		r.MustRegister(g)
+		return g
+	}
+	m := &metrics{
+		requests:           counter("gatehouse_requests_total", "Requests answered, by who answered them.", "application", "route", "code", "answered_by"),
+		requestDuration:    histogram("gatehouse_request_duration_seconds", "Time from the request's headers to the end of the reply.", durations, "application", "route"),
+		inspectionDuration: histogram("gatehouse_inspection_duration_seconds", "Time spent in the rules, by SecLang phase.", inspections, "application", "phase"),
+		verdicts:           counter("gatehouse_verdicts_total", "Verdicts, by reason.", "application", "verdict", "reason"),
+		ruleMatches:        counter("gatehouse_rule_matches_total", "Requests that a rule matched.", "rule"),
+		evaluations:        counter("gatehouse_program_evaluations_total", "Transactions, by how they were evaluated.", "result"),
+		disagreements:      prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_program_disagreements_total", Help: "Sampled transactions on which the program and the reference engine differed."}),
+		uninspectedBytes:   counter("gatehouse_uninspected_bytes_total", "Bytes forwarded without inspection, by cause.", "application", "cause"),
+		uninspected:        counter("gatehouse_uninspected_requests_total", "Requests of which a part was forwarded without inspection, by cause.", "application", "cause"),
+		inflightBytes:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatehouse_inflight_bytes", Help: "Body bytes held in memory or in spill files."}),
+		shed:               counter("gatehouse_shed_total", "Requests refused over a budget, by lane.", "lane"),
+		revision:           gauge("gatehouse_revision_info", "The revision that is served, always 1.", "revision", "group"),
+		revisionApply:      counter("gatehouse_revision_apply_total", "Configurations applied or rejected.", "result"),
+		refused:            counter("gatehouse_refused_connections_total", "Requests and connections refused before they became a request of an application.", "listener", "cause"),
+		dropped:            counter("gatehouse_records_dropped_total", "Records that were not written.", "record", "cause"),
+		certificateExpiry:  gauge("gatehouse_certificate_expiry_timestamp_seconds", "When a served certificate expires, as Unix time.", "certificate"),
+		panics:             prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_panics_total", Help: "Panics recovered at the edge of a request."}),
+	}
+	r.MustRegister(m.disagreements, m.inflightBytes, m.panics,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_policy_age_seconds", Help: "Time since the served configuration was loaded."},
+			func() float64 { return policyAge().Seconds() }),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, result := range []string{"clean", "match", "reference", "error"} {
+		m.evaluations.WithLabelValues(result)
+	}
+	for _, result := range []string{"applied", "rejected"} {
+		m.revisionApply.WithLabelValues(result)
+	}
+	m.shed.WithLabelValues("inspection")
+	return m
+}
+
+// appMetrics are the metrics of one route of one application, looked up once.
+type appMetrics struct {
+	app, route string
+	m          *metrics
+	duration   prometheus.Observer
+	phases     [6]prometheus.Observer
+}
+
+func (m *metrics) forRoute(app, route string) *appMetrics {
+	a := &appMetrics{app: app, route: route, m: m, duration: m.requestDuration.WithLabelValues(app, route)}
+	for p := 1; p < len(a.phases); p++ {
+		a.phases[p] = m.inspectionDuration.WithLabelValues(app, strconv.Itoa(p))
+	}
+	return a
+}
+
+// touch makes the series of an application exist before its first request, so that rates start from zero.
+func (m *metrics) touch(app string) {
+	for _, cause := range inspect.Causes {
+		m.uninspectedBytes.WithLabelValues(app, cause)
+		m.uninspected.WithLabelValues(app, cause)
+	}
+	m.verdicts.WithLabelValues(app, string(event.Pass), "")
+}
+
+// observe counts a finished request.
+func (a *appMetrics) observe(x *event.Access, o *inspect.Outcome) {
+	a.m.requests.WithLabelValues(a.app, a.route, statusLabel(x.Status), x.AnsweredBy).Inc()
+	a.duration.Observe(x.Duration.Seconds())
+	a.m.verdicts.WithLabelValues(a.app, string(x.Verdict), string(x.Reason)).Inc()
+	for _, u := range x.Uninspected {
+		a.m.uninspected.WithLabelValues(a.app, u.Cause).Inc()
+		a.m.uninspectedBytes.WithLabelValues(a.app, u.Cause).Add(float64(u.Bytes))
+	}
+	if o == nil || o.Result == nil {
+		return
+	}
+	for p := rules.PhaseRequestHeaders; p <= rules.PhaseLogging; p++ {
+		if d := o.Phases[p]; d > 0 {
+			a.phases[p].Observe(d.Seconds())
+		}
+	}
+	for _, match := range o.Result.Matches {
+		a.m.ruleMatches.WithLabelValues(strconv.Itoa(match.Rule)).Inc()
+	}
+	if o.Reason == event.InspectionError {
+		a.m.evaluations.WithLabelValues("error").Inc()
+	} else {
+		a.m.evaluations.WithLabelValues("reference").Inc()
+	}
+}
+
+// statusLabel gives a status as a label: a reply can only carry the statuses of HTTP.
+func statusLabel(status int) string {
+	if status < 100 || status > 599 {
+		return other
+	}
+	return strconv.Itoa(status)
+}

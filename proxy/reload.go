@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gatehouse/proxy/config"
+	"gatehouse/rules"
+)
+
+// Hangup asks for a reload and reopens the record files, as SIGHUP does. It does not wait.
+func (s *Server) Hangup() {
+	select {
+	case s.hangup <- struct{}{}:
+	default: // one is waiting already, and will see the newest files
+	}
+}
+
+// Reload reads the configuration again and serves it: everything is built and self-tested beside the old, then swapped
+// in one step. After an error the old configuration is served on.
+func (s *Server) Reload() error {
+	s.reloadMu.Lock()
+	defer s.reloadMu.Unlock()
+	err := s.reload()
+	status := &ReloadStatus{At: time.Now()}
+	if err != nil {
+		status.Error = err.Error()
+		s.metrics.revisionApply.WithLabelValues("rejected").Inc()
+		s.log.Error("configuration rejected, the old one stays", zap.Error(err))
+	} else {
+		s.metrics.revisionApply.WithLabelValues("applied").Inc()
+		s.log.Info("configuration applied", zap.String("revision", s.state.Load().revision))
+	}
+	s.lastReload.Store(status)
+	return err
+}
+
+func (s *Server) reload() error {
+	loaded, err := s.opts.Load()
+	if err != nil {
+		return err
+	}
+	old := s.state.Load()
+	if loaded.Config.Admin != old.config.Admin {
+		return fmt.Errorf("admin.address changed from %s to %s: that needs a restart", old.config.Admin.Address, loaded.Config.Admin.Address)
+	}
+	st, err := s.build(loaded)
+	if err != nil {
+		return err
+	}
+	plan, err := s.listeners.Prepare(listenerConfig(loaded.Config))
+	if err == nil {
+		if err = s.records.Update(loaded.Config.Logs.Access, loaded.Config.Logs.Events); err != nil {
+			plan.Discard()
+		}
+	}
+	if err != nil {
+		st.release()
+		return err
+	}
+	// The new state first: it knows the listeners that the plan is about to start.
+	s.use(st)
+	plan.Commit()
+	old.release()
+	s.observeCertificates()
+	return nil
+}
+
+// use serves a state from now on.
+func (s *Server) use(st *state) {
+	s.state.Store(st)
+	s.metrics.revision.Reset()
+	s.metrics.revision.WithLabelValues(st.revision, "").Set(1)
+}
+
+// observeCertificates shows when the served certificates end.
+func (s *Server) observeCertificates() {
+	s.metrics.certificateExpiry.Reset()
+	for _, e := range s.listeners.Expiry() {
+		s.metrics.certificateExpiry.WithLabelValues(e.Name).Set(float64(e.NotAfter.Unix()))
+	}
+}
+
+// watch reloads when a file of the configuration changes and on Hangup.
+func (s *Server) watch() {
+	every := s.opts.WatchInterval
+	if every <= 0 {
+		every = 2 * time.Second
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	seen := s.state.Load().fingerprint
+	for {
+		select {
+		case <-s.stopping.Done():
+			return
+		case <-s.hangup:
+			if err := s.records.Reopen(); err != nil {
+				s.log.Error("reopen record files", zap.Error(err))
+			}
+			seen = fingerprint(s.state.Load().files, s.state.Load().dirs)
+			_ = s.Reload() // logged and shown in /status
+		case <-tick.C:
+			st := s.state.Load()
+			if now := fingerprint(st.files, st.dirs); now != seen {
+				seen = now
+				_ = s.Reload() // logged and shown in /status
+				if s.state.Load() != st {
+					seen = s.state.Load().fingerprint
+				}
+			}
+		}
+	}
+}
+
+// fingerprint tells whether files have changed: their names, sizes, times and, for directories, entries.
+func fingerprint(files, dirs []string) string {
+	h := sha256.New()
+	for _, name := range files {
+		if info, err := os.Stat(name); err == nil {
+			fmt.Fprintf(h, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
+		} else {
+			fmt.Fprintf(h, "%s gone\n", name)
+		}
+	}
+	for _, name := range dirs {
+		entries, err := os.ReadDir(name)
+		fmt.Fprintf(h, "%s %v\n", name, err)
+		for _, e := range entries {
+			fmt.Fprintln(h, e.Name())
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// placed gives an error of a rule text its place in the configuration.
+func placed(loaded *config.Loaded, err error) error {
+	var problems config.Problems
+	var texts rules.TextErrors
+	if !errors.As(err, &texts) {
+		return err
+	}
+	for _, t := range texts {
+		p := loaded.TextPlace(t.Source, t.Line)
+		problems = append(problems, config.Problem{File: p.File, Line: p.Line, Column: p.Column, Message: t.Message})
+	}
+	return problems
+}

@@ -1,0 +1,323 @@
+// Package proxy is the data plane: listeners take requests, rules judge them, clean ones go to an upstream.
+//
+// Invariant: one request uses one state of the configuration from its start to its end, and nothing reaches an
+// upstream that was not inspected or counted as uninspected.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"gatehouse/proxy/clientip"
+	"gatehouse/proxy/config"
+	"gatehouse/proxy/event"
+	"gatehouse/proxy/inspect"
+	"gatehouse/proxy/listener"
+	"gatehouse/proxy/upstream"
+	"gatehouse/rules"
+	"gatehouse/rules/coraza"
+	"gatehouse/rules/policy"
+)
+
+// Options are what a Server needs. Load and Logger are required.
+type Options struct {
+	// Load reads the configuration: at the start, and again for every reload.
+	Load   func() (*config.Loaded, error)
+	Logger *zap.Logger
+	Stdout io.Writer // for records with logs: stdout
+	// Events gets a copy of every event, for gatehouse dev. It must not block.
+	Events func(*event.Event)
+	// DrainDelay is how long the gateway goes on serving after readiness failed; DrainTimeout how long requests may
+	// take to end after that.
+	DrainDelay, DrainTimeout time.Duration
+	// WatchInterval is how often the configuration's files are looked at, 0 for 2 seconds.
+	WatchInterval time.Duration
+	// Gateway names this instance in incident IDs, empty for the host name.
+	Gateway string
+	Version string
+	// Resolver overrides the DNS servers, for tests.
+	Resolver upstream.ResolverOptions
+	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
+	DrainIdle time.Duration
+}
+
+// Server is a gateway.
+type Server struct {
+	opts      Options
+	log       *zap.Logger
+	gatherer  prometheus.Gatherer
+	metrics   *metrics
+	unknown   *appMetrics // of requests without an application
+	engine    rules.Engine
+	spill     *inspect.SpillDir
+	upstreams opener
+	registry  *upstream.Registry // nil offline
+	records   *event.Recorder
+	incidents *event.Source
+	started   time.Time
+
+	state     atomic.Pointer[state]
+	listeners *listener.Set
+	admin     *http.Server
+	adminAddr *net.TCPListener
+	serving   atomic.Bool
+	draining  atomic.Bool
+
+	reloadMu   sync.Mutex // one reload at a time; held while New builds
+	lastReload atomic.Pointer[ReloadStatus]
+	hangup     chan struct{}
+	failed     chan error
+	background sync.WaitGroup // the watcher and the admin server
+	stopping   context.Context
+	stop       context.CancelFunc
+	stopOnce   sync.Once
+	stopErr    error
+}
+
+// opener opens the upstreams of a configuration.
+type opener interface {
+	Acquire(u config.Upstream, certificates upstream.Certificates) (transport, func(), error)
+}
+
+// transport carries requests to one upstream.
+type transport interface {
+	RoundTrip(*upstream.Request) (*http.Response, upstream.Attempt, error)
+}
+
+// New loads the configuration, builds everything that it needs and binds the listeners. Nothing is served before
+// Start. After an error nothing is left open.
+func New(opts Options) (_ *Server, err error) {
+	loaded, err := opts.Load()
+	if err != nil {
+		return nil, err
+	}
+	s, err := newServer(opts, loaded.Config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.abandon())
+		}
+	}()
+	s.registry, err = upstream.New(upstream.Options{
+		Logger: s.log, Metrics: s.gatherer.(prometheus.Registerer), Resolver: opts.Resolver, AdminAddresses: s.adminAddresses,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.upstreams = registryOpener{s.registry}
+	if s.adminAddr, err = listener.Listen(loaded.Config.Admin.Address, "admin.address"); err != nil {
+		return nil, err
+	}
+	st, err := s.build(loaded)
+	if err != nil {
+		return nil, err
+	}
+	s.use(st)
+	s.listeners, err = listener.New(listenerConfig(loaded.Config), listener.Options{
+		Handler: s, Logger: s.log.Named("listener"), Hooks: s.hooks(), DrainTimeout: opts.DrainTimeout, DrainIdle: opts.DrainIdle,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.observeCertificates()
+	s.admin = &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second, ErrorLog: zap.NewStdLog(s.log.Named("admin"))}
+	for _, w := range loaded.Warnings {
+		s.log.Warn("configuration", zap.String("warning", w.String()))
+	}
+	return s, nil
+}
+
+// newServer makes the parts that need no socket.
+func newServer(opts Options, c *config.Config) (*Server, error) {
+	if opts.Stdout == nil {
+		opts.Stdout = io.Discard
+	}
+	if opts.Gateway == "" {
+		opts.Gateway, _ = os.Hostname() // without a name the incident IDs carry the hash of an empty one
+	}
+	registry := prometheus.NewRegistry()
+	s := &Server{
+		opts: opts, log: opts.Logger.Named("proxy"), gatherer: registry, started: time.Now(),
+		incidents: event.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
+		engine: coraza.New(coraza.Options{Log: opts.Logger, Target: policy.TargetOf}),
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.metrics = newMetrics(registry, func() time.Duration {
+		if st := s.state.Load(); st != nil {
+			return time.Since(st.loadedAt)
+		}
+		return 0
+	})
+	s.unknown = s.metrics.forRoute(other, other)
+	s.metrics.touch(other)
+	var err error
+	if s.spill, err = inspect.OpenSpillDir(""); err != nil {
+		return nil, err
+	}
+	s.records, err = event.New(event.Options{
+		Access: c.Logs.Access, Events: c.Logs.Events, Stdout: opts.Stdout, Logger: s.log.Named("records"),
+		Dropped: func(record, cause string) { s.metrics.dropped.WithLabelValues(record, cause).Inc() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// abandon closes what New has opened.
+func (s *Server) abandon() error {
+	var errs []error
+	if s.listeners != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		errs = append(errs, s.listeners.Shutdown(ctx))
+	}
+	if s.adminAddr != nil {
+		errs = append(errs, s.adminAddr.Close())
+	}
+	if st := s.state.Load(); st != nil {
+		st.release()
+		<-st.closed
+		errs = append(errs, st.err)
+	}
+	if s.registry != nil {
+		errs = append(errs, s.registry.Close())
+	}
+	return errors.Join(append(errs, s.records.Close())...)
+}
+
+// Start serves until Stop.
+func (s *Server) Start() {
+	s.listeners.Start()
+	s.background.Go(func() {
+		if err := s.admin.Serve(s.adminAddr); !errors.Is(err, http.ErrServerClosed) {
+			s.fail(fmt.Errorf("serve the admin listener: %w", err))
+		}
+	})
+	s.background.Go(s.watch)
+	s.serving.Store(true)
+	for _, l := range s.listeners.Status() {
+		s.log.Info("listening", zap.String("listener", l.Name), zap.Stringer("address", l.Addr), zap.String("protocol", string(l.Protocol)))
+	}
+	s.log.Info("ready", zap.String("revision", s.state.Load().revision), zap.Stringer("admin", s.adminAddr.Addr()))
+}
+
+// fail reports a fault that ends the gateway.
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// Failed gives the fault for which the gateway must be stopped.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Addr is the address to which a listener is bound; the empty name is the first listener.
+func (s *Server) Addr(name string) net.Addr {
+	for _, l := range s.listeners.Status() {
+		if name == "" || l.Name == name {
+			return l.Addr
+		}
+	}
+	return nil
+}
+
+// AdminAddr is the address of the admin listener.
+func (s *Server) AdminAddr() net.Addr { return s.adminAddr.Addr() }
+
+// Stop drains and ends the gateway: readiness fails, traffic is served for DrainDelay while clients are told to close
+// their connections, then requests may end within DrainTimeout. It is idempotent; when ctx ends, what is left is cut
+// off at once.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stopOnce.Do(func() { s.stopErr = s.shutdown(ctx) })
+	return s.stopErr
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	s.log.Info("draining", zap.Duration("delay", s.opts.DrainDelay), zap.Duration("timeout", s.opts.DrainTimeout))
+	if s.opts.DrainDelay > 0 {
+		select {
+		case <-time.After(s.opts.DrainDelay):
+		case <-ctx.Done():
+		}
+	}
+	drain, cancel := ctx, context.CancelFunc(func() {})
+	if s.opts.DrainTimeout > 0 {
+		drain, cancel = context.WithTimeout(ctx, s.opts.DrainTimeout)
+	}
+	defer cancel()
+	var errs []error
+	step := func(name string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	step("drain listeners", s.listeners.Shutdown(drain))
+	s.stop()
+	s.serving.Store(false)
+	// The admin listener outlives the traffic, so that a last scrape sees it all.
+	step("close the admin listener", s.admin.Close())
+	s.background.Wait()
+	st := s.state.Load()
+	st.release()
+	<-st.closed
+	step("close the rules", st.err)
+	step("close the upstreams", s.registry.Close())
+	step("write the last records", s.records.Close())
+	s.log.Info("stopped")
+	return errors.Join(errs...)
+}
+
+// adminAddresses are what must never be an upstream.
+func (s *Server) adminAddresses() []netip.AddrPort {
+	if a, ok := s.adminAddr.Addr().(*net.TCPAddr); ok {
+		return []netip.AddrPort{a.AddrPort()}
+	}
+	return nil
+}
+
+// listenerConfig is the part of a configuration that the listeners carry out.
+func listenerConfig(c *config.Config) listener.Config {
+	return listener.Config{Listeners: c.Listeners, Certificates: c.Certificates}
+}
+
+// front is what a listener's requests are judged by before they have an application.
+type front struct {
+	clients    *clientip.Resolver
+	healthPath string
+}
+
+func fronts(c *config.Config) map[string]*front {
+	m := make(map[string]*front, len(c.Listeners))
+	for _, l := range c.Listeners {
+		m[l.Name] = &front{clients: clientip.NewResolver(l), healthPath: l.HealthPath}
+	}
+	return m
+}
+
+// registryOpener opens real upstreams.
+type registryOpener struct{ *upstream.Registry }
+
+func (o registryOpener) Acquire(u config.Upstream, certificates upstream.Certificates) (transport, func(), error) {
+	opened, err := o.Registry.Acquire(u, certificates)
+	if err != nil {
+		return nil, nil, err
+	}
+	return opened, func() { o.Release(opened) }, nil
+}

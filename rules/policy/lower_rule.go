@@ -14,13 +14,16 @@ type ruleLowering struct {
 	lists map[string][]netip.Prefix
 	ids   numbering
 	text  strings.Builder
+	// blocks says that a rule that blocks was written.
+	blocks bool
 }
 
 // rule writes one rule.
 //
 // then: block is a deny. then: allow switches the rule engine off for the request and skips the rest of the phase:
 // the engine ignores the action allow in detect, while this acts the same in every mode, and the transaction says
-// afterwards that the request was not inspected.
+// afterwards that the request was not inspected. In detect the rules run on after one that would have blocked, so an
+// allow asks that none did.
 func (l *ruleLowering) rule(r Rule) error {
 	conditions, err := l.conditions(r.When)
 	if err != nil {
@@ -37,8 +40,13 @@ func (l *ruleLowering) rule(r Rule) error {
 	case r.Then == ActionAllow:
 		c.actions = append(c.actions, "pass", "log", "skipAfter:"+EndMarker)
 		c.effects = append(c.effects, "ctl:ruleEngine=Off")
+		if l.blocks {
+			c.conditions = append(c.conditions, condition{variable: "&TX:gatehouse_blocked", operator: "@eq 0"})
+		}
 	default:
+		l.blocks = true
 		c.actions = append(c.actions, "deny", "status:403", "log")
+		c.effects = append(c.effects, "setvar:tx.gatehouse_blocked=1")
 	}
 	c.actions = append(c.actions, "msg:'"+r.Name+"'", "tag:'"+TagRule+r.Name+"'")
 	for _, name := range r.When.Client {

@@ -57,7 +57,7 @@ func TestEvents(t *testing.T) {
 func TestWebSocket(t *testing.T) {
 	base := start(t)
 	client := browser(t)
-	conn, _, err := websocket.Dial(t.Context(), base+"/ws", &websocket.DialOptions{HTTPClient: client}) //nolint:bodyclose // the library closes it
+	conn, _, err := websocket.Dial(t.Context(), base+"/ws", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestStopEndsTheStreams(t *testing.T) {
 	}
 	defer func() { _ = events.Body.Close() }()
 
-	socket, _, err := websocket.Dial(t.Context(), base+"/ws", &websocket.DialOptions{HTTPClient: client}) //nolint:bodyclose // the library closes it
+	socket, _, err := websocket.Dial(t.Context(), base+"/ws", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,83 @@
+# Everything that a developer does, by name. `make` lists the targets.
+#
+# Needs: Go 1.26, GNU make, git; tests that drive the network also curl and nghttp. The development tools come from
+# .ci/tools/go.mod through the Go module proxy, at the versions pinned there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 60s
+IMAGE ?= gatehouse:$(VERSION)
+CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
+
+TOOL := go tool -modfile=.ci/tools/go.mod
+# gotestsum counts the tests; .ci/tested fails when none ran.
+GOTEST := $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --post-run-command .ci/tested --
+LINT := $(TOOL) golangci-lint
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup:
+	@.ci/toolchain
+	@go mod download
+
+.PHONY: run
+run: build ## build, and start a gateway in front of the demo shop on http://127.0.0.1:8080
+	@exec bin/gatehouse dev
+
+.PHONY: build
+build: setup ## build the static binary bin/gatehouse
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.buildVersion=$(VERSION)" -o bin/gatehouse ./cmd/gatehouse
+
+.PHONY: test
+test: setup ## run all tests that need only Go
+	@$(GOTEST) ./...
+
+.PHONY: check
+check: format-check vet lint race ## what CI asks of a change: format, vet, lint, tests with the race detector
+
+.PHONY: format
+format: ## format the code
+	@$(TOOL) gofumpt -w .
+
+.PHONY: format-check
+format-check: setup
+	@.ci/format-check $(TOOL) gofumpt
+
+.PHONY: vet
+vet: setup
+	go vet ./...
+	go vet -tags e2e ./...
+
+.PHONY: lint
+lint: setup ## staticcheck and a few more, by .golangci.yml
+	@$(LINT) run --build-tags e2e ./...
+
+.PHONY: race
+race: setup ## all tests with the race detector
+	@$(GOTEST) -race -timeout 20m ./...
+
+.PHONY: fuzz
+fuzz: setup ## run every fuzz target for FUZZTIME (60s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: setup ## run every fuzz target for 5 seconds, two minutes in all
+	@.ci/fuzz 5s 120s
+
+.PHONY: e2e
+e2e: setup ## end-to-end tests with real clients (build tag e2e)
+	@packages=$$(.ci/e2e-packages); $(GOTEST) -tags e2e -count=1 -timeout 20m $$packages
+
+.PHONY: image
+image: build ## build a container image with buildah or docker
+	@.ci/image $(IMAGE) $(CA_BUNDLE)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

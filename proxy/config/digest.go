@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"reflect"
 	"strings"
 )
@@ -15,7 +16,11 @@ func digest(l *Loaded) string {
 		sum := sha256.Sum256(l.contents[file])
 		return "sha256:" + hex.EncodeToString(sum[:])
 	})
-	sum := sha256.Sum256(Print(c))
+	data, err := json.Marshal(c)
+	if err != nil { // the texts of this package have no errors, and nothing else can fail
+		return ""
+	}
+	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
 

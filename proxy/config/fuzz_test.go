@@ -3,7 +3,9 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -57,7 +59,7 @@ func FuzzTexts(f *testing.F) {
 		data, err := yaml.Marshal(map[string]any{
 			"applications": []any{map[string]any{
 				"name": "a", "hosts": []string{host}, "owner": owner, "upstream": "http://a.internal",
-				"routes": []any{map[string]any{"path": path, "rewrite": map[string]any{"set_headers": map[string]string{"X-A": header}}}},
+				"routes": []any{map[string]any{"path": "/" + path, "rewrite": map[string]any{"set_headers": map[string]string{"X-A": header}}}},
 			}},
 			"policies": []any{map[string]any{"name": "p", "seclang": text}},
 		})
@@ -65,5 +67,32 @@ func FuzzTexts(f *testing.F) {
 			t.Skip("not YAML text")
 		}
 		roundTrip(t, data)
+	})
+}
+
+// FuzzTextNode shows that every text that the decoder takes is printed so that it is read again byte for byte.
+func FuzzTextNode(f *testing.F) {
+	for _, s := range []string{"", "a", "~", "0x1", " a", "a ", "a: b", "- a", "# a\n\n  b\n", "\n a\n", "a\n\n", "a\tb\n", "a \nb", "é\n", "\u00a0", "2027-06-30", "<<", "=", "%a", "a\n...\n", "---\n", "\"\\"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		multiline := field{multiline: true}
+		var got string
+		in := yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+		if !utf8.ValidString(s) || setScalar(&in, reflect.ValueOf(&got).Elem(), multiline) != "" {
+			return
+		}
+		data, err := yaml.Marshal(&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{textNode("key"), textNode(s)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doc yaml.Node
+		if err := yaml.Unmarshal(data, &doc); err != nil {
+			t.Fatalf("%q is printed as %q: %v", s, data, err)
+		}
+		out := doc.Content[0].Content[1]
+		if message := setScalar(out, reflect.ValueOf(&got).Elem(), multiline); message != "" || got != s {
+			t.Fatalf("%q is printed as %q, which reads %q %s", s, data, got, message)
+		}
 	})
 }

@@ -118,10 +118,12 @@ type Replies struct {
 
 // Route is a path and methods to an upstream, with the traffic that it carries and its limits.
 type Route struct {
-	Path         string       `yaml:"path,omitempty" json:"path,omitempty"`
-	Match        Match        `yaml:"match,omitempty" json:"match,omitempty"`
-	Methods      []string     `yaml:"methods" json:"methods"`
-	Traffic      []Traffic    `yaml:"traffic,omitempty" json:"traffic,omitempty"`
+	Path    string    `yaml:"path,omitempty" json:"path,omitempty"`
+	Match   Match     `yaml:"match,omitempty" json:"match,omitempty"`
+	Methods []string  `yaml:"methods" json:"methods"`
+	Traffic []Traffic `yaml:"traffic,omitempty" json:"traffic,omitempty"`
+	// Upstream is a URL or the name of an upstream; filling in defaults turns a URL into a named upstream and gives
+	// an empty one the application's. It stays empty only beside a redirect.
 	Upstream     string       `yaml:"upstream,omitempty" json:"upstream,omitempty"`
 	Mode         Mode         `yaml:"mode,omitempty" json:"mode,omitempty"` // empty = the application's
 	Rewrite      Rewrite      `yaml:"rewrite,omitempty" json:"rewrite,omitempty"`
@@ -163,10 +165,11 @@ type Response struct {
 
 // Policy is a reusable set of rule settings.
 type Policy struct {
-	Name        string             `yaml:"name,omitempty" json:"name,omitempty"`
-	Extends     string             `yaml:"extends" json:"extends"`
-	CRS         policy.CRS         `yaml:"crs,omitempty" json:"crs,omitempty"`
-	Rules       []policy.Rule      `yaml:"rules,omitempty" json:"rules,omitempty"`
+	Name    string        `yaml:"name,omitempty" json:"name,omitempty"`
+	Extends string        `yaml:"extends" json:"extends"`
+	CRS     policy.CRS    `yaml:"crs,omitempty" json:"crs,omitempty"`
+	Rules   []policy.Rule `yaml:"rules,omitempty" json:"rules,omitempty"`
+	// SecLang is the text itself; loading fills it from SecLangFile.
 	SecLang     string             `yaml:"seclang,omitempty" json:"seclang,omitempty"`
 	SecLangFile string             `yaml:"seclang_file,omitempty" json:"seclang_file,omitempty"`
 	Exclusions  []policy.Exclusion `yaml:"exclusions,omitempty" json:"exclusions,omitempty"`
@@ -184,7 +187,7 @@ type RateLimit struct {
 	Burst int      `yaml:"burst,omitempty" json:"burst,omitempty"`
 }
 
-// List is a named set of client addresses.
+// List is a named set of client addresses. Loading fills Addresses from File.
 type List struct {
 	Name      string      `yaml:"name,omitempty" json:"name,omitempty"`
 	Addresses []ListEntry `yaml:"addresses,omitempty" json:"addresses,omitempty"`

@@ -17,6 +17,9 @@ func isURL(s string) bool { return strings.Contains(s, "://") }
 // parseURL reads the URL of an upstream and gives its canonical form: lower case, without a default port or a path.
 // It answers a message if raw is not such a URL.
 func parseURL(raw string) (canonical string, u *url.URL, message string) {
+	if strings.Contains(raw, "@") { // never quoted: it holds a secret
+		return "", nil, "holds a user or password; an upstream's URL is scheme, host and optional port"
+	}
 	u, err := url.Parse(raw)
 	if err != nil || !isURL(raw) {
 		return "", nil, fmt.Sprintf("%q is not a URL; write scheme, host and optional port: http://shop.internal:8080", raw)
@@ -25,8 +28,6 @@ func parseURL(raw string) (canonical string, u *url.URL, message string) {
 		return "", nil, fmt.Sprintf("%q: scheme %q is not supported%s (http, https)", raw, u.Scheme, DidYouMean(u.Scheme, []string{"http", "https"}))
 	}
 	switch {
-	case u.User != nil:
-		return "", nil, "holds a user or password; an upstream's URL is scheme, host and optional port" // never quoted: it is a secret
 	case u.Hostname() == "":
 		return "", nil, fmt.Sprintf("%q has no host", raw)
 	case u.Path != "" && u.Path != "/":

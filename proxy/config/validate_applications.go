@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -216,13 +215,4 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// quoted lists words in quotes.
-func quoted(words []string) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = fmt.Sprintf("%q", w)
-	}
-	return join(out)
 }

@@ -59,7 +59,7 @@ func (l *loader) validateRewrite(r *Route, path string) {
 		}
 		set[lower] = name
 		if v := w.SetHeaders[name]; strings.TrimSpace(v) != v {
-			l.problem(at, "%q begins or ends with a space", v)
+			l.problem(at, "begins or ends with a space") // not quoted: it may be a secret
 		}
 	}
 	for i, name := range w.RemoveHeaders {

@@ -150,7 +150,7 @@ func (r *Recorder) put(line []byte, record string, pick func(*sinks) *queue) {
 }
 
 // Update changes the sinks. What cannot be opened is an error, and nothing is changed. Lines that wait for a sink that
-// is no longer used are still written, until ctx ends.
+// is no longer used are still written, for at most five seconds or until ctx ends.
 func (r *Recorder) Update(ctx context.Context, access, events config.Sink) error {
 	r.update.Lock()
 	defer r.update.Unlock()
@@ -198,8 +198,16 @@ func (r *Recorder) Update(ctx context.Context, access, events config.Sink) error
 		return err
 	}
 	r.sinks.Store(next)
-	return r.retire(ctx, old, next)
+	ctx, cancel := context.WithTimeout(ctx, retireTimeout)
+	defer cancel()
+	if err := r.retire(ctx, old, next); err != nil {
+		r.opts.Logger.Warn("a former sink could not be closed", zap.Error(err))
+	}
+	return nil
 }
+
+// retireTimeout bounds how long Update waits for a sink that is no longer used.
+const retireTimeout = 5 * time.Second
 
 // retire closes the queues of old that next does not use.
 func (r *Recorder) retire(ctx context.Context, old, next *sinks) error {

@@ -156,12 +156,13 @@ func cutSegment(s string) (segment, rest string, closed bool) {
 	return s, "", !inQuotes
 }
 
-// unquote takes the quotes and escapes off; complete is false if anything follows the closing quote.
+// unquote takes the quotes and escapes off; complete is false if anything follows the closing quote. A backslash escapes
+// only what has to be: elsewhere clients mean it, as in C:\dev\x.txt.
 func unquote(s string) (value string, complete bool) {
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
 		switch {
-		case s[i] == '\\' && i+1 < len(s):
+		case s[i] == '\\' && i+1 < len(s) && (s[i+1] == '"' || s[i+1] == '\\'):
 			i++
 			b.WriteByte(s[i])
 		case s[i] == '"':

@@ -3,15 +3,13 @@ package body
 import (
 	"errors"
 	"fmt"
-	"io"
 	"mime"
-	"mime/multipart"
-	"slices"
 	"strings"
 )
 
-// parseMultipart parses multipart/form-data. What parsers are known to read differently is marked in Strict; what ends
-// within a part is as well, unless the body was cut for inspection.
+// parseMultipart parses multipart/form-data. It reads leniently, so that rules see all there is, and marks in Strict
+// whatever parsers are known to read differently. What ends within a part is marked as well, unless the body was cut for
+// inspection.
 func parseMultipart(p *Parsed, text string, o Options) {
 	mediaType, parameters, err := mime.ParseMediaType(o.ContentType)
 	if err != nil {
@@ -25,120 +23,208 @@ func parseMultipart(p *Parsed, text string, o Options) {
 		p.Problem = errors.New("the Content-Type has no boundary")
 		return
 	}
-	if !cleanFraming(text, boundary) {
+	if !validBoundary(boundary) {
 		p.strict()
 	}
-	reader := multipart.NewReader(strings.NewReader(text), boundary)
-	for {
-		part, err := reader.NextRawPart()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) && o.Truncated {
-				return
-			}
+	before, rest, found := cutDelimiter(text, boundary)
+	if !found.is() {
+		if !o.Truncated {
 			p.strict()
-			p.Problem = fmt.Errorf("the multipart body is not valid: %w", err)
+			p.Problem = errors.New("the multipart body does not contain its boundary")
+		}
+		return
+	}
+	if before != "" || !found.clean {
+		p.strict()
+	}
+	for !found.last {
+		var part string
+		part, rest, found = cutDelimiter(rest, boundary)
+		if !found.is() && !o.Truncated || found.is() && !found.clean {
+			p.strict()
+		}
+		p.part(part, o)
+		if !found.is() || p.Cut {
 			return
 		}
-		if done := p.part(part, o); done {
-			return
-		}
+	}
+	if rest != "" {
+		p.strict()
 	}
 }
 
-// part takes one part; done says that it is the last that can be read.
-func (p *Parsed) part(part *multipart.Part, o Options) (done bool) {
-	d := readDisposition(part.Header.Get("Content-Disposition"))
-	before := len(p.PartHeaders)
-	for name, values := range part.Header {
-		if len(values) > 1 {
+// delimiter describes a boundary that was found.
+type delimiter struct {
+	kind  delimiterKind
+	last  bool // it ends the body
+	clean bool // it stands on its line as the standard wants it
+}
+
+type delimiterKind int
+
+const (
+	delimiterNone delimiterKind = iota
+	delimiterFound
+)
+
+func (d delimiter) is() bool { return d.kind == delimiterFound }
+
+// cutDelimiter cuts around the next line that begins with the boundary. What stands before comes without the line end that
+// belongs to the boundary.
+func cutDelimiter(text, boundary string) (before, after string, d delimiter) {
+	mark := "--" + boundary
+	for from := 0; from <= len(text); {
+		i := strings.Index(text[from:], mark)
+		if i < 0 {
+			break
+		}
+		at := from + i
+		from = at + 1
+		if at > 0 && text[at-1] != '\n' {
+			continue
+		}
+		rest := text[at+len(mark):]
+		line, next, ended := strings.Cut(rest, "\n")
+		d = delimiter{kind: delimiterFound}
+		switch {
+		case strings.HasPrefix(line, "--"):
+			d.last = true
+			d.clean = line == "--" && !ended || line == "--\r"
+		case strings.Trim(line, " \t\r") == "":
+			d.clean = ended && line == "\r"
+		default:
+			continue // a longer boundary, which is not ours
+		}
+		before = text[:at]
+		if trimmed, ok := strings.CutSuffix(before, "\r\n"); ok {
+			before = trimmed
+		} else if trimmed, ok := strings.CutSuffix(before, "\n"); ok {
+			before, d.clean = trimmed, false
+		}
+		return before, next, d
+	}
+	return text, "", delimiter{}
+}
+
+// validBoundary says whether the standard allows the boundary.
+func validBoundary(boundary string) bool {
+	const allowed = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'()+_,-./:=? "
+	for i := range len(boundary) {
+		if !strings.Contains(allowed, boundary[i:i+1]) {
+			return false
+		}
+	}
+	return len(boundary) <= 70 && !strings.HasSuffix(boundary, " ")
+}
+
+// part takes what stands between two boundaries.
+func (p *Parsed) part(text string, o Options) {
+	headers, content, complete := cutPartHeaders(text)
+	if !complete && !o.Truncated {
+		p.strict()
+	}
+	var position, encoding string
+	seen := make(map[string]bool, len(headers))
+	for _, h := range headers {
+		name := strings.ToLower(h.name)
+		if seen[name] {
 			p.strict()
 			p.Strict.DuplicateHeader = true
 		}
-		for _, value := range values {
-			p.PartHeaders = append(p.PartHeaders, Argument{Name: d.name, Value: name + ": " + value})
+		switch first := !seen[name]; {
+		case first && name == "content-disposition":
+			position = h.value
+		case first && name == "content-transfer-encoding":
+			encoding = strings.ToLower(h.value)
+		}
+		seen[name] = true
+		if !h.valid {
+			p.strict()
 		}
 	}
-	slices.SortStableFunc(p.PartHeaders[before:], func(a, b Argument) int { return strings.Compare(a.Value, b.Value) })
-	switch encoding := strings.ToLower(strings.TrimSpace(part.Header.Get("Content-Transfer-Encoding"))); encoding {
+	switch encoding {
 	case "", "7bit", "8bit", "binary":
 	default: // the value would be shown to rules encoded
 		p.strict()
 	}
-	if d.duplicate {
-		p.strict()
-		p.Strict.DuplicateHeader = true
+	d := readDisposition(position)
+	for _, h := range headers {
+		p.PartHeaders = append(p.PartHeaders, Argument{Name: d.name, Value: h.line})
 	}
-	if d.quotedExtended {
-		p.strict()
-		p.Strict.InvalidQuoting = true
-	}
-	if d.malformed {
-		p.strict()
-	}
+	p.mark(d)
 	p.FieldNames = append(p.FieldNames, d.name)
+	p.FieldsSize += int64(len(content))
+	if len(d.fileNames) == 0 {
+		p.argument(d.name, content, o)
+		return
+	}
+	if o.Arguments > 0 && len(p.Files) >= o.Arguments {
+		p.Cut = true
+		return
+	}
+	p.Files = append(p.Files, File{Field: d.name, Names: d.fileNames, Size: int64(len(content))})
+}
+
+// mark takes over the doubts about a part's disposition.
+func (p *Parsed) mark(d disposition) {
+	if d.duplicate || d.quotedExtended || d.malformed {
+		p.strict()
+	}
+	p.Strict.DuplicateHeader = p.Strict.DuplicateHeader || d.duplicate
+	p.Strict.InvalidQuoting = p.Strict.InvalidQuoting || d.quotedExtended
 	if d.hasExtended {
 		p.ExtendedNames = append(p.ExtendedNames, ExtendedName{Field: d.name, Charset: d.charset, Language: d.language})
 	}
-
-	var value strings.Builder
-	var content io.Writer = &value
-	if len(d.fileNames) > 0 {
-		content = io.Discard
-	}
-	size, err := io.Copy(content, part)
-	p.FieldsSize += size
-	if len(d.fileNames) > 0 {
-		p.Files = append(p.Files, File{Field: d.name, Names: d.fileNames, Size: size})
-		if o.Arguments > 0 && len(p.Files) > o.Arguments {
-			p.Cut = true
-			return true
-		}
-	} else if p.argument(d.name, value.String(), o) {
-		return true
-	}
-	if err != nil {
-		if !o.Truncated {
-			p.strict()
-		}
-		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			p.Problem = fmt.Errorf("the multipart body is not valid: %w", err)
-		}
-		return true
-	}
-	return false
 }
 
 func (p *Parsed) strict() { p.Strict.Any = true }
 
-// cleanFraming says whether the body begins with its boundary, every boundary stands on a line of its own that ends in
-// CRLF, and nothing but a line end follows the last.
-func cleanFraming(text, boundary string) bool {
-	const boundaryBytes = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'()+_,-./:=? "
-	if len(boundary) > 70 || strings.Trim(boundary, boundaryBytes) != "" || strings.HasSuffix(boundary, " ") {
-		return false
+// partHeader is a header line of a part.
+type partHeader struct {
+	line, name, value string
+	// valid says that it is a token, a colon and a value on one line.
+	valid bool
+}
+
+// maxPartHeaders bounds the headers of a part; more are a reason for doubt and stay in its content.
+const maxPartHeaders = 32
+
+// cutPartHeaders cuts at the first empty line. complete says that there was one.
+func cutPartHeaders(text string) (headers []partHeader, content string, complete bool) {
+	for len(headers) < maxPartHeaders {
+		line, rest, ended := strings.Cut(text, "\n")
+		bare, crlf := strings.CutSuffix(line, "\r")
+		if bare == "" && ended {
+			return headers, rest, crlf
+		}
+		if !ended {
+			if line != "" {
+				headers = append(headers, partHeader{line: line})
+			}
+			return headers, "", false
+		}
+		text = rest
+		if (bare[0] == ' ' || bare[0] == '\t') && len(headers) > 0 {
+			last := &headers[len(headers)-1]
+			folded := " " + strings.TrimLeft(bare, " \t")
+			last.line, last.value, last.valid = last.line+folded, last.value+folded, false
+			continue
+		}
+		name, value, ok := strings.Cut(bare, ":")
+		headers = append(headers, partHeader{
+			line: bare, name: name, value: strings.Trim(value, " \t"), valid: ok && crlf && isToken(name),
+		})
 	}
-	line := "--" + boundary
-	rest, ok := strings.CutPrefix(text, line)
-	for ok {
-		switch {
-		case strings.HasPrefix(rest, "\r\n"):
-		case strings.HasPrefix(rest, "--"):
-			after := rest[2:]
-			return after == "" || after == "\r\n"
-		default:
+	return headers, text, false
+}
+
+// isToken says whether s can be the name of a header.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
 			return false
 		}
-		next := strings.Index(rest, "\n"+line)
-		if next < 0 {
-			return true // whether the end is missing is for the parser to say
-		}
-		if next == 0 || rest[next-1] != '\r' {
-			return false
-		}
-		rest = rest[next+1+len(line):]
 	}
-	return false
+	return s != ""
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 
 	"gatehouse/rules"
@@ -19,7 +20,7 @@ type Parsed struct {
 	Body                     []byte
 }
 
-// Parse reads the request line, headers, and everything behind them as the body, which is decoded if it is chunked.
+// Parse reads the request line, headers and body, as far as there is one. A chunked body is decoded.
 func Parse(wire []byte) (*Parsed, error) {
 	head, body, found := bytes.Cut(wire, []byte("\r\n\r\n"))
 	if !found {
@@ -48,7 +49,14 @@ func Parse(wire []byte) (*Parsed, error) {
 			return nil, fmt.Errorf("chunked body: %w", err)
 		}
 		p.Body = decoded
+		return p, nil
 	}
+	// Without a length there is no body; bytes beyond it belong to no request.
+	length, err := strconv.Atoi(p.header("Content-Length"))
+	if err != nil {
+		length = 0
+	}
+	p.Body = body[:max(0, min(length, len(body)))]
 	return p, nil
 }
 

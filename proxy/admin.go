@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"gatehouse/proxy/upstream"
 )
 
 // adminHandler serves /metrics, /livez and /readyz, and to peers on this host also /status and profiles.
@@ -73,7 +75,7 @@ type Status struct {
 	Warnings     []string            `json:"warnings"`
 	Listeners    []ListenerStatus    `json:"listeners"`
 	Applications []ApplicationStatus `json:"applications"`
-	Upstreams    []any               `json:"upstreams"`
+	Upstreams    []upstream.Status   `json:"upstreams"`
 }
 
 // ReloadStatus is how the last attempt to reload ended.
@@ -84,8 +86,10 @@ type ReloadStatus struct {
 
 // ListenerStatus is a bound listener.
 type ListenerStatus struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
+	Name        string `json:"name"`
+	Address     string `json:"address"`
+	Protocol    string `json:"protocol"`
+	Connections int    `json:"connections"`
 }
 
 // ApplicationStatus is an application as it is served.
@@ -115,7 +119,7 @@ func (s *Server) Status() *Status {
 	out := &Status{
 		Version: s.opts.Version, Started: s.started, Ready: s.serving.Load() && !s.draining.Load(), Draining: s.draining.Load(),
 		Revision: st.revision, LoadedAt: st.loadedAt, LastReload: s.lastReload.Load(), Warnings: s.warnings(st),
-		Listeners: s.listenerStatus(), Applications: []ApplicationStatus{}, Upstreams: []any{},
+		Listeners: s.listenerStatus(), Applications: []ApplicationStatus{}, Upstreams: []upstream.Status{},
 	}
 	for _, app := range st.apps {
 		a := ApplicationStatus{Name: app.config.Name, Hosts: app.config.Hosts, Mode: string(app.config.Mode), Policy: app.config.Policy}
@@ -125,8 +129,8 @@ func (s *Server) Status() *Status {
 		out.Applications = append(out.Applications, a)
 	}
 	for i := range st.config.Upstreams {
-		if u, ok := st.upstreams[st.config.Upstreams[i].Name].(interface{ StatusJSON() any }); ok {
-			out.Upstreams = append(out.Upstreams, u.StatusJSON())
+		if u, ok := st.upstreams[st.config.Upstreams[i].Name].(*upstream.Upstream); ok {
+			out.Upstreams = append(out.Upstreams, u.Status())
 		}
 	}
 	return out

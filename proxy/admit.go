@@ -68,7 +68,7 @@ func splitTarget(target string) (path, query string) {
 // classify finds which of the route's kinds of traffic the request is. An Upgrade that the route does not carry is
 // refused: it would become a tunnel that nobody reads.
 func (x *exchange) classify() *inspect.Refusal {
-	carries := func(t config.Traffic) bool { return slices.Contains(x.route.Config.Traffic, t) }
+	carries := func(t config.Traffic) bool { return slices.Contains(x.route.config.Traffic, t) }
 	if x.request.Header["Upgrade"] != nil {
 		return x.classifyUpgrade(carries(config.TrafficWebSocket))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -56,6 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l = closedFront
 	}
 	x.identify(l.clients)
+	s.clients.add(x.out.Client)
 	if r.URL.Path == l.healthPath && l.healthPath != "" {
 		x.health(l)
 		return
@@ -160,7 +162,7 @@ func (x *exchange) clientFailed(err error) {
 		x.refuse()
 		return
 	}
-	if isMalformed(err) {
+	if malformed(err) {
 		x.refusal = &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: err.Error()}
 		x.refuse()
 		return
@@ -191,4 +193,10 @@ func (x *exchange) recovered() {
 	}
 	x.finish()
 	panic(errAbort)
+}
+
+// malformed says whether a body could not be read because its framing is wrong: net/http's errors for chunks and
+// lengths, which have no type of their own where they are not io.ErrUnexpectedEOF.
+func malformed(err error) bool {
+	return errors.Is(err, http.ErrBodyReadAfterClose) || strings.Contains(err.Error(), "chunk") || strings.Contains(err.Error(), "trailer")
 }

@@ -45,7 +45,7 @@ func (x *exchange) forward() {
 func (x *exchange) roundTrip(body io.ReadCloser, length int64) (*http.Response, error) {
 	out := x.outgoing(body, length)
 	reply, attempt, err := x.route.upstream.RoundTrip(out)
-	x.access.Upstream = x.route.upstream.Name()
+	x.access.Upstream = x.route.upstreamName
 	if attempt.Address.IsValid() {
 		x.access.UpstreamAddress = attempt.Address.String()
 	}

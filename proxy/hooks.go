@@ -52,18 +52,10 @@ func (s *Server) refusedEarly(info *listener.ConnInfo, status int, detail string
 		Client: info.Client.Addr().String(), ClientPort: int(info.Client.Port()), Listener: info.Listener,
 		Status: status, AnsweredBy: "gateway", Revision: st.revision,
 	}
-	s.record(e)
+	s.records.Event(e)
 	s.records.Access(&event.Access{
 		Time: now, Incident: incident, Client: e.Client, ClientPort: e.ClientPort, Listener: info.Listener, Status: status,
 		AnsweredBy: "gateway", Verdict: event.Block, Reason: reason, Revision: st.revision, TLS: info.TLSVersion,
 	})
 	return reply.RawHTTP1(reply.Reply{Status: status, Reason: reason, Incident: incident, Time: now})
-}
-
-// record writes an event.
-func (s *Server) record(e *event.Event) {
-	s.records.Event(e)
-	if s.opts.Events != nil {
-		s.opts.Events(e)
-	}
 }

@@ -50,7 +50,7 @@ func NewInspector(loaded *config.Loaded, logger *zap.Logger) (*Inspector, error)
 	s.upstreams = nowhere{}
 	st, err := s.build(loaded)
 	if err != nil {
-		return nil, errors.Join(err, s.records.Close())
+		return nil, errors.Join(err, s.closeRecords())
 	}
 	s.state.Store(st)
 	return &Inspector{server: s}, nil
@@ -61,7 +61,7 @@ func (i *Inspector) Close() error {
 	st := i.server.state.Load()
 	st.release()
 	<-st.closed
-	return errors.Join(st.err, i.server.records.Close())
+	return errors.Join(st.err, i.server.closeRecords())
 }
 
 // Inspect judges one request as raw HTTP/1.1 text. client is the address that it is judged as. An error means that

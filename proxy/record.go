@@ -72,7 +72,7 @@ func (x *exchange) finish() {
 			a.Incident = x.server.incidents.Next(x.start)
 		}
 		e := x.event(outcome)
-		x.server.record(e)
+		x.server.records.Event(e)
 		x.report(e, outcome)
 	} else {
 		x.report(nil, outcome)

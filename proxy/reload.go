@@ -1,17 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"go.uber.org/zap"
-
-	"gatehouse/proxy/config"
-	"gatehouse/rules"
 )
 
 // Hangup asks for a reload and reopens the record files, as SIGHUP does. It does not wait.
@@ -56,7 +53,7 @@ func (s *Server) reload() error {
 	}
 	plan, err := s.listeners.Prepare(listenerConfig(loaded.Config))
 	if err == nil {
-		if err = s.records.Update(loaded.Config.Logs.Access, loaded.Config.Logs.Events); err != nil {
+		if err = s.records.Update(context.Background(), loaded.Config.Logs.Access, loaded.Config.Logs.Events); err != nil {
 			plan.Discard()
 		}
 	}
@@ -83,7 +80,7 @@ func (s *Server) use(st *state) {
 func (s *Server) observeCertificates() {
 	s.metrics.certificateExpiry.Reset()
 	for _, e := range s.listeners.Expiry() {
-		s.metrics.certificateExpiry.WithLabelValues(e.Name).Set(float64(e.NotAfter.Unix()))
+		s.metrics.certificateExpiry.WithLabelValues(e.Certificate).Set(float64(e.NotAfter.Unix()))
 	}
 }
 
@@ -95,18 +92,23 @@ func (s *Server) watch() {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	warned := ""
 	seen := s.state.Load().fingerprint
 	for {
 		select {
 		case <-s.stopping.Done():
 			return
 		case <-s.hangup:
-			if err := s.records.Reopen(); err != nil {
+			if err := s.records.Reopen(s.stopping); err != nil {
 				s.log.Error("reopen record files", zap.Error(err))
 			}
 			seen = fingerprint(s.state.Load().files, s.state.Load().dirs)
 			_ = s.Reload() // logged and shown in /status
 		case <-tick.C:
+			if w := s.clients.warning(); w != "" && w != warned {
+				warned = w
+				s.log.Warn("likely mistake", zap.String("warning", w))
+			}
 			st := s.state.Load()
 			if now := fingerprint(st.files, st.dirs); now != seen {
 				seen = now
@@ -137,18 +139,4 @@ func fingerprint(files, dirs []string) string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// placed gives an error of a rule text its place in the configuration.
-func placed(loaded *config.Loaded, err error) error {
-	var problems config.Problems
-	var texts rules.TextErrors
-	if !errors.As(err, &texts) {
-		return err
-	}
-	for _, t := range texts {
-		p := loaded.TextPlace(t.Source, t.Line)
-		problems = append(problems, config.Problem{File: p.File, Line: p.Line, Column: p.Column, Message: t.Message})
-	}
-	return problems
 }

@@ -37,8 +37,9 @@ type Options struct {
 	Load   func() (*config.Loaded, error)
 	Logger *zap.Logger
 	Stdout io.Writer // for records with logs: stdout
-	// Events gets a copy of every event, for gatehouse dev. It must not block.
-	Events func(*event.Event)
+	// Console, if set, gets every event as a readable line.
+	Console io.Writer
+	Color   event.Color // of the console
 	// DrainDelay is how long the gateway goes on serving after readiness failed; DrainTimeout how long requests may
 	// take to end after that.
 	DrainDelay, DrainTimeout time.Duration
@@ -67,6 +68,7 @@ type Server struct {
 	records   *event.Recorder
 	incidents *event.Source
 	started   time.Time
+	clients   recentClients
 
 	state     atomic.Pointer[state]
 	listeners *listener.Set
@@ -169,8 +171,9 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		return nil, err
 	}
 	s.records, err = event.New(event.Options{
-		Access: c.Logs.Access, Events: c.Logs.Events, Stdout: opts.Stdout, Logger: s.log.Named("records"),
-		Dropped: func(record, cause string) { s.metrics.dropped.WithLabelValues(record, cause).Inc() },
+		Access: c.Logs.Access, Events: c.Logs.Events, Stdout: opts.Stdout, Console: opts.Console, Color: opts.Color,
+		Logger:  s.log.Named("records"),
+		Dropped: func(record, cause string, n int) { s.metrics.dropped.WithLabelValues(record, cause).Add(float64(n)) },
 	})
 	if err != nil {
 		return nil, err
@@ -197,7 +200,7 @@ func (s *Server) abandon() error {
 	if s.registry != nil {
 		errs = append(errs, s.registry.Close())
 	}
-	return errors.Join(append(errs, s.records.Close())...)
+	return errors.Join(append(errs, s.closeRecords())...)
 }
 
 // Start serves until Stop.
@@ -279,9 +282,18 @@ func (s *Server) shutdown(ctx context.Context) error {
 	<-st.closed
 	step("close the rules", st.err)
 	step("close the upstreams", s.registry.Close())
-	step("write the last records", s.records.Close())
+	step("write the last records", s.closeRecords())
 	s.log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+// recordsTimeout is how long the sinks may take for the last records.
+const recordsTimeout = 5 * time.Second
+
+func (s *Server) closeRecords() error {
+	ctx, cancel := context.WithTimeout(context.Background(), recordsTimeout)
+	defer cancel()
+	return s.records.Close(ctx)
 }
 
 // adminAddresses are what must never be an upstream.

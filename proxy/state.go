@@ -10,7 +10,6 @@ import (
 	"gatehouse/proxy/inspect"
 	"gatehouse/proxy/reply"
 	"gatehouse/proxy/route"
-	"gatehouse/proxy/upstream"
 	"gatehouse/rules"
 	"gatehouse/rules/policy"
 )
@@ -23,6 +22,7 @@ type state struct {
 	loadedAt time.Time
 	files    []string
 	dirs     []string
+	warnings []config.Problem
 	// fingerprint is that of the files when they were read, or just after.
 	fingerprint string
 	fronts      map[string]*front
@@ -47,11 +47,12 @@ type application struct {
 
 // site is what a route became.
 type site struct {
-	name     string
-	config   *config.Route
-	options  inspect.Options
-	upstream transport
-	metrics  *appMetrics
+	name         string
+	config       *config.Route
+	options      inspect.Options
+	upstream     transport
+	upstreamName string
+	metrics      *appMetrics
 }
 
 // noRoute is the route label of requests that found no route.
@@ -63,7 +64,7 @@ func (s *Server) build(loaded *config.Loaded) (_ *state, err error) {
 	cfg := loaded.Config
 	st := &state{
 		config: cfg, revision: "sha256:" + loaded.Digest[:min(12, len(loaded.Digest))], loadedAt: time.Now(),
-		files: loaded.Files, dirs: loaded.Dirs, fingerprint: fingerprint(loaded.Files, loaded.Dirs), fronts: fronts(cfg),
+		warnings: loaded.Warnings, files: loaded.Files, dirs: loaded.Dirs, fingerprint: fingerprint(loaded.Files, loaded.Dirs), fronts: fronts(cfg),
 		table: route.New(cfg.Applications), upstreams: map[string]transport{}, closed: make(chan struct{}),
 	}
 	st.refs.Store(1)
@@ -115,6 +116,7 @@ func (s *Server) buildApplication(st *state, loaded *config.Loaded, index int) (
 			if name == "" {
 				name = c.Upstream
 			}
+			site.upstreamName = name
 			if site.upstream = st.upstreams[name]; site.upstream == nil {
 				return nil, fmt.Errorf("applications[%d].routes[%d]: there is no upstream %q", index, j, name)
 			}
@@ -126,11 +128,11 @@ func (s *Server) buildApplication(st *state, loaded *config.Loaded, index int) (
 	if inspects {
 		text, err := Lower(loaded, c)
 		if err != nil {
-			return nil, at(loaded, fmt.Sprintf("applications[%d]", index), err)
+			return nil, inText(loaded, index, err)
 		}
 		set, err := s.engine.Load(text)
 		if err != nil {
-			return nil, placed(loaded, err)
+			return nil, inText(loaded, index, err)
 		}
 		app.rules = set
 		st.close = append(st.close, set.Close)
@@ -179,8 +181,16 @@ func (st *state) shut() error {
 	return errors.Join(errs...)
 }
 
+// inText gives an error of an application's rule text its place in the files that the operator wrote.
+func inText(loaded *config.Loaded, application int, err error) error {
+	if problems := loaded.Place(err); len(problems) > 0 {
+		return problems
+	}
+	return at(loaded, fmt.Sprintf("applications[%d]", application), err)
+}
+
 // at gives an error its place in the configuration.
 func at(loaded *config.Loaded, path string, err error) error {
 	file, line, column := loaded.Position(path)
-	return config.Problems{{File: file, Line: line, Column: column, Path: path, Message: err.Error()}}
+	return config.Problems{{Place: config.Place{File: file, Line: line, Column: column}, Path: path, Message: err.Error()}}
 }

@@ -86,6 +86,9 @@ func (x *exchange) splice(client net.Conn, buffered io.Reader, server io.ReadWri
 	return in, out
 }
 
+// writeTimeout is how long a client may take to accept one write.
+const writeTimeout = 60 * time.Second
+
 // deadlineWriter bounds how long one write may take.
 type deadlineWriter struct{ net.Conn }
 

@@ -29,7 +29,11 @@ func Raw(t testing.TB, target, request string) (*http.Response, string) {
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	reader := bufio.NewReader(c)
+	response, err := http.ReadResponse(reader, nil)
+	for err == nil && response.StatusCode == http.StatusContinue {
+		response, err = http.ReadResponse(reader, nil)
+	}
 	if err != nil {
 		return nil, ""
 	}

@@ -69,8 +69,13 @@ type origin struct {
 func parseOrigin(raw string) (origin, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return origin{}, fmt.Errorf("url %q: %w", raw, err)
+		var parse *url.Error // names the whole URL, which may hold a password
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		return origin{}, fmt.Errorf("url: %w", err)
 	}
+	raw = u.Redacted()
 	o := origin{scheme: u.Scheme, host: strings.ToLower(u.Hostname()), authority: u.Host}
 	switch o.scheme {
 	case "http":

@@ -59,6 +59,9 @@ func load(p rules.Policy) (*loaded, error) {
 			}
 			return nil, inTextOrder(p.Sources, problems)
 		}
+		if err := isolate(waf); err != nil {
+			return nil, fmt.Errorf("load policy %s: %w", p.Name, err)
+		}
 		return &loaded{waf: waf, sources: sources, detectOnly: text.detectOnly}, nil
 	}
 }

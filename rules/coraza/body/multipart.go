@@ -26,7 +26,7 @@ func parseMultipart(p *Parsed, text string, o Options) {
 	if !validBoundary(boundary) {
 		p.strict()
 	}
-	before, rest, found := cutDelimiter(text, boundary)
+	before, rest, found := cutDelimiter(text, boundary, o.Truncated)
 	if !found.is() {
 		if !o.Truncated {
 			p.strict()
@@ -39,11 +39,11 @@ func parseMultipart(p *Parsed, text string, o Options) {
 	}
 	for !found.last {
 		var part string
-		part, rest, found = cutDelimiter(rest, boundary)
+		part, rest, found = cutDelimiter(rest, boundary, o.Truncated)
 		if !found.is() && !o.Truncated || found.is() && !found.clean {
 			p.strict()
 		}
-		p.part(part, o)
+		p.part(part, !found.is() && o.Truncated, o)
 		if !found.is() || p.Cut {
 			return
 		}
@@ -70,8 +70,8 @@ const (
 func (d delimiter) is() bool { return d.kind == delimiterFound }
 
 // cutDelimiter cuts around the next line that begins with the boundary. What stands before comes without the line end that
-// belongs to the boundary.
-func cutDelimiter(text, boundary string) (before, after string, d delimiter) {
+// belongs to the boundary. A truncated text may end within the boundary's line.
+func cutDelimiter(text, boundary string, truncated bool) (before, after string, d delimiter) {
 	mark := "--" + boundary
 	for from := 0; from <= len(text); {
 		i := strings.Index(text[from:], mark)
@@ -91,7 +91,7 @@ func cutDelimiter(text, boundary string) (before, after string, d delimiter) {
 			d.last = true
 			d.clean = line == "--" && !ended || line == "--\r"
 		case strings.Trim(line, " \t\r") == "":
-			d.clean = ended && line == "\r"
+			d.clean = ended && line == "\r" || !ended && truncated
 		default:
 			continue // a longer boundary, which is not ours
 		}
@@ -117,11 +117,15 @@ func validBoundary(boundary string) bool {
 	return len(boundary) <= 70 && !strings.HasSuffix(boundary, " ")
 }
 
-// part takes what stands between two boundaries.
-func (p *Parsed) part(text string, o Options) {
+// part takes what stands between two boundaries. Of a part that the inspection limit cut within its headers, those that are
+// whole are taken.
+func (p *Parsed) part(text string, cut bool, o Options) {
 	headers, content, complete := cutPartHeaders(text)
-	if !complete && !o.Truncated {
+	switch {
+	case !complete && !cut:
 		p.strict()
+	case !complete && len(headers) > 0:
+		headers = headers[:len(headers)-1]
 	}
 	var position, encoding string
 	seen := make(map[string]bool, len(headers))
@@ -152,6 +156,9 @@ func (p *Parsed) part(text string, o Options) {
 		p.PartHeaders = append(p.PartHeaders, Argument{Name: d.name, Value: h.line})
 	}
 	p.mark(d)
+	if !complete && cut {
+		return
+	}
 	p.FieldNames = append(p.FieldNames, d.name)
 	p.FieldsSize += int64(len(content))
 	if len(d.fileNames) == 0 {

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -43,9 +44,12 @@ func (e *BindError) Error() string {
 func (e *BindError) Unwrap() error { return e.Err }
 
 // Listen binds a TCP address. key is the flag or configuration key that sets it, for the error, which is a
-// *BindError. SO_REUSEADDR is set, as always in package net.
+// *BindError. SO_REUSEADDR is set, as always in package net. Multipath TCP is off: its sockets take no filter, see
+// refuseNew.
 func Listen(address, key string) (*net.TCPListener, error) {
-	l, err := net.Listen("tcp", address)
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.Background(), "tcp", address) // without a name to resolve, this does not wait
 	if err != nil {
 		bindErr := &BindError{Address: address, Key: key, Err: err}
 		if errors.Is(err, syscall.EADDRINUSE) {

@@ -20,7 +20,7 @@ import (
 const (
 	http2Streams = 250
 	// http2HeaderBytes is more than maxHeaderBytes so that requests a little over the limit are refused by us, with
-	// an incident, and not by net/http.
+	// an incident. Of larger ones net/http only logs that it ended the connection.
 	http2HeaderBytes  = 96 << 10
 	http2Window       = 1 << 20 // per connection and stream
 	http2PingAfter    = 30 * time.Second

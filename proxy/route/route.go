@@ -26,6 +26,9 @@ type Application struct {
 	Config *config.Application
 	// Index is the application's place in the configuration.
 	Index int
+	// Routes are its routes in the order of the configuration.
+	Routes []*Route
+
 	paths map[string]*paths
 }
 
@@ -78,6 +81,7 @@ func New(applications []config.Application) *Table {
 
 func (a *Application) add(c *config.Route, index int) {
 	r := &Route{Config: c, Application: a, Index: index, Name: c.Path}
+	a.Routes = append(a.Routes, r)
 	if c.Match == config.MatchExact {
 		r.Name = "=" + r.Name
 	}

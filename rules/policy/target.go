@@ -273,8 +273,11 @@ func TargetOf(variable, key, processor string) string {
 	case "ARGS_GET_NAMES":
 		return named(KindQueryName, key)
 	case "ARGS_POST":
-		if json {
+		switch {
+		case json:
 			return jsonTarget(KindJSON, key)
+		case processor == "TEXT":
+			return string(KindBody)
 		}
 		return named(KindForm, key)
 	case "ARGS_POST_NAMES":

@@ -7,7 +7,7 @@ import (
 	"gatehouse/rules"
 )
 
-// maxLine is the longest physical line in bytes: the reference engine's reader stops silently at longer ones.
+// maxLine is the longest physical line in bytes that engines read.
 const maxLine = 64*1024 - 1
 
 // logical is one directive's text with its line continuations joined.

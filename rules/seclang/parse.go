@@ -250,8 +250,8 @@ func (p *parser) idRanges(t part, fields []string) []IDRange {
 	return out
 }
 
-// updateByID reads ID "VARIABLES" or ID "ACTIONS". The engine splits at white space and applies a list of several
-// single ids to the first one only, so that is an error here.
+// updateByID reads ID "VARIABLES" or ID "ACTIONS". A list of several ids is an error: one directive changes one rule or
+// one range.
 func (p *parser) updateByID(d *Directive, args part) {
 	fields := strings.Fields(args.text)
 	if len(fields) < 2 {

@@ -1,8 +1,8 @@
 // Package seclang reads SecLang text into a syntax tree.
 //
-// Invariants: every directive, variable, operator and action of the text is in the tree with its place; text that the
-// reference engine (Coraza 3.8.1) would read differently from what it seems to say is an error, never a guess; and
-// the text that File.String prints parses to the same tree.
+// Invariants: every directive, variable, operator and action of the text is in the tree with its place; text
+// that could be read in more than one way is an error, never a guess; what is in the tree means what Coraza 3.8.1
+// reads in the same text; and the text that File.String prints parses to the same tree.
 package seclang
 
 import "strconv"

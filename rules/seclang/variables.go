@@ -2,9 +2,8 @@ package seclang
 
 import "strings"
 
-// variables reads A|&B:key|!C:/regex/|XML:/*. Where the engine's reader would take a text for something else than it
-// seems to say (an open regular expression loses its last character, a slash within a plain key begins one), that is
-// an error.
+// variables reads A|&B:key|!C:/regex/|XML:/*. What is not plainly one of these (an open regular expression, a slash or
+// quote within a plain key) is an error.
 func (p *parser) variables(t part) []Variable {
 	var out []Variable
 	for offset := 0; ; {

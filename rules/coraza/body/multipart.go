@@ -206,7 +206,8 @@ func cutPartHeaders(text string) (headers []partHeader, content string, complete
 		}
 		if !ended {
 			if line != "" {
-				headers = append(headers, partHeader{line: line})
+				name, value, _ := strings.Cut(bare, ":")
+				headers = append(headers, partHeader{line: bare, name: name, value: strings.Trim(value, " \t")})
 			}
 			return headers, "", false
 		}

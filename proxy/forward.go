@@ -19,7 +19,7 @@ const statusClientGone = 499
 // forward sends the request upstream and delivers the reply.
 func (x *exchange) forward() {
 	body, length := x.inspection.Forward()
-	if length < 0 { // the upload goes on while the upstream may already answer
+	if !x.inspection.BodyEnded() { // the upload goes on while the upstream may already answer
 		_ = http.NewResponseController(x.writer.ResponseWriter).EnableFullDuplex() // HTTP/2 is always full duplex
 	}
 	reply, err := x.roundTrip(body, length)
@@ -151,6 +151,7 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 	for name, values := range replyHeaders(reply.Header) {
 		h[name] = values
 	}
+	x.endUpload()
 	flush := reply.ContentLength < 0
 	x.writer.WriteHeader(reply.StatusCode)
 	if flush {
@@ -180,6 +181,14 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 	}
 	for name, values := range reply.Trailer {
 		h[http.TrailerPrefix+name] = values
+	}
+}
+
+// endUpload makes the reply the last on an HTTP/1.1 connection whose upload has not ended: what is left of it must not
+// be taken for the next request.
+func (x *exchange) endUpload() {
+	if x.request.ProtoMajor == 1 && x.inspection != nil && !x.inspection.BodyEnded() {
+		x.writer.Header().Set("Connection", "close")
 	}
 }
 

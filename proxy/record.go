@@ -46,6 +46,7 @@ func (x *exchange) refuse() {
 	if x.request.ProtoMajor == 1 && f.Reason == event.BadRequest {
 		r.Close = true
 	}
+	x.endUpload()
 	reply.Write(x.writer, x.request, r)
 }
 

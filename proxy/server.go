@@ -129,6 +129,7 @@ func New(opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.use(st)
+	s.metrics.revisionApply.WithLabelValues("applied").Inc()
 	s.listeners, err = listener.New(listenerConfig(loaded.Config), listener.Options{
 		Handler: s, Logger: s.log.Named("listener"), Hooks: s.hooks(), DrainTimeout: opts.DrainTimeout, DrainIdle: opts.DrainIdle,
 	})

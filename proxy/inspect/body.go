@@ -23,6 +23,7 @@ type body struct {
 	truncated bool         // it goes on beyond limit
 	complete  bool         // raw holds all of it
 	received  atomic.Int64 // bytes that the client sent so far
+	ended     atomic.Bool  // the client has sent all of it
 	undecoded bool         // it could not be decoded: nothing of it was inspected
 }
 
@@ -31,6 +32,7 @@ type maxReader struct {
 	r    io.Reader
 	left int64
 	read *atomic.Int64
+	end  *atomic.Bool
 }
 
 func (m *maxReader) Read(p []byte) (int, error) {
@@ -46,13 +48,16 @@ func (m *maxReader) Read(p []byte) (int, error) {
 	if m.left < 0 {
 		return n - 1, errTooLarge
 	}
+	if err == io.EOF {
+		m.end.Store(true)
+	}
 	return n, err
 }
 
 // newBody prepares to read a body of length bytes (-1 if unknown), at most maximum of them.
 func newBody(dir *SpillDir, client io.Reader, length, maximum int64) *body {
 	b := &body{length: length, raw: spool{dir: dir}}
-	b.client = &maxReader{client, maximum, &b.received}
+	b.client = &maxReader{client, maximum, &b.received, &b.ended}
 	b.closer, _ = client.(io.Closer)
 	return b
 }

@@ -411,6 +411,9 @@ func RequestHeaders(r *http.Request) []rules.Header {
 	return append([]rules.Header{{Name: "Host", Value: r.Host}}, headerList(r.Header)...)
 }
 
+// BodyEnded says whether the client has sent all of its body.
+func (i *Inspection) BodyEnded() bool { return i.body == nil || i.body.complete || i.body.ended.Load() }
+
 // BytesIn is the number of body bytes that the client has sent so far.
 func (i *Inspection) BytesIn() int64 {
 	if i.body == nil {

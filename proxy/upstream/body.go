@@ -47,15 +47,13 @@ func (b *requestBody) inMemory(length int64) bool {
 
 // ClientBody wraps the body of a request of an http.Server for RoundTrip. Close makes a Read that is under way return,
 // by a read deadline on the client's connection; after a body that was read to its end Close does nothing, and the
-// connection to the client stays usable. It turns full duplex on, without which an HTTP/1.1 server waits for the rest of
-// the body before it writes a reply.
+// connection to the client stays usable. A caller that passes on a body which still arrives turns full
+// duplex on, without which an HTTP/1.1 server waits for the rest of the body before it writes a reply.
 func ClientBody(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
 	if body == nil || body == http.NoBody {
 		return http.NoBody
 	}
-	control := http.NewResponseController(w)
-	_ = control.EnableFullDuplex() // HTTP/2 is so always, and says that it has no such switch
-	return &clientBody{control: control, body: body}
+	return &clientBody{control: http.NewResponseController(w), body: body}
 }
 
 type clientBody struct {

@@ -1,0 +1,94 @@
+package proxy_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"gatehouse/proxy"
+	"gatehouse/proxy/proxytest"
+)
+
+// TestMetricsPage runs promlint over the real page and looks for every name that dashboards rely on.
+func TestMetricsPage(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	g := proxytest.Start(t, application(upstream.URL, "block", ""))
+	exchange(t, g.URL, get("/"))
+	exchange(t, g.URL, get("/?q=%3Cscript%3Ealert(1)%3C/script%3E"))
+	g.WaitEvents(1)
+	_, page := g.Admin("/metrics")
+	problems, err := promlint.New(strings.NewReader(page)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	for _, name := range []string{
+		`gatehouse_requests_total{answered_by="upstream",application="shop",code="200",route="/"} 1`,
+		`gatehouse_requests_total{answered_by="gateway",application="shop",code="403",route="/"} 1`,
+		`gatehouse_request_duration_seconds_count{application="shop",route="/"} 2`,
+		`gatehouse_upstream_duration_seconds_count{upstream="origin"} 1`,
+		`gatehouse_inspection_duration_seconds_count{application="shop",phase="1"} 2`,
+		`gatehouse_inspection_duration_seconds_count{application="shop",phase="2"} 2`,
+		`gatehouse_verdicts_total{application="shop",reason="",verdict="pass"} 1`,
+		`gatehouse_verdicts_total{application="shop",reason="crs_score",verdict="block"} 1`,
+		`gatehouse_rule_matches_total{rule="941100"} 1`,
+		`gatehouse_program_evaluations_total{result="reference"} 2`,
+		"gatehouse_program_disagreements_total 0",
+		`gatehouse_uninspected_bytes_total{application="shop",cause="response"} 3`,
+		`gatehouse_uninspected_requests_total{application="shop",cause="response"} 1`,
+		"gatehouse_inflight_bytes 0",
+		`gatehouse_shed_total{lane="inspection"} 0`,
+		`gatehouse_upstream_requests_total{code="200",upstream="origin"} 1`,
+		`gatehouse_upstream_connections{state="idle",upstream="origin"} 1`,
+		`gatehouse_revision_info{group="",revision="sha256:`,
+		`gatehouse_revision_apply_total{result="applied"} 1`,
+		"gatehouse_policy_age_seconds ",
+	} {
+		if !strings.Contains(page, "\n"+name) {
+			t.Errorf("/metrics lacks %s", name)
+		}
+	}
+	if t.Failed() {
+		for line := range strings.SplitSeq(page, "\n") {
+			if strings.HasPrefix(line, "gatehouse_") && !strings.Contains(line, "_bucket") && !strings.HasSuffix(line, " 0") {
+				t.Log(line)
+			}
+		}
+	}
+}
+
+func TestStatusPage(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	g := proxytest.Start(t, application(upstream.URL, "block", ""))
+	code, page := g.Admin("/status")
+	var status proxy.Status
+	if err := json.Unmarshal([]byte(page), &status); err != nil || code != 200 {
+		t.Fatalf("%d %v", code, err)
+	}
+	if !status.Ready || status.Draining || len(status.Applications) != 1 || status.Applications[0].Rules < 500 || len(status.Upstreams) != 1 || status.Listeners[0].Name != "http" {
+		t.Errorf("%+v", status)
+	}
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/nonsense": 404} {
+		if code, _ := g.Admin(path); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+	}
+}
+
+// TestOneClientWarning shows that /status notices when every request seems to come from one of our own proxies.
+func TestOneClientWarning(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	g := proxytest.Start(t, `listeners:
+  - { name: http, address: "127.0.0.1:0", trusted_hops: 1 }
+`+application(upstream.URL, "disabled", ""))
+	for range 1100 {
+		exchange(t, g.URL, get("/"))
+	}
+	if _, page := g.Admin("/status"); !strings.Contains(page, "check trusted_hops") {
+		t.Errorf("no warning in %s", page)
+	}
+}

@@ -126,10 +126,11 @@ func ParseTarget(s string) (Target, error) {
 func kindList() string {
 	var names []string
 	for k, n := range kinds {
-		if n == nameRequired {
-			names = append(names, string(k)+":NAME")
-		} else {
+		if n != nameRequired {
 			names = append(names, string(k))
+		}
+		if n != nameNone {
+			names = append(names, string(k)+":NAME")
 		}
 	}
 	sort.Strings(names)

@@ -21,7 +21,7 @@ SecDefaultAction "phase:4,log,auditlog,pass"
 SecDefaultAction "phase:5,log,auditlog,pass"
 `
 
-// TestCRSRegression runs every regression test of the embedded releases in process. What does not pass has to stand in
+// TestCRSRegression runs every regression test of the embedded releases in process (with the race detector, a sample). What does not pass has to stand in
 // testdata/crs-VERSION-exceptions.txt with its reason, and what stands there has to fail.
 func TestCRSRegression(t *testing.T) {
 	counts := map[string]int{"4.25.0": 4674, "4.22.0": 4131}
@@ -37,8 +37,12 @@ func TestCRSRegression(t *testing.T) {
 			}
 			exceptions := readExceptions(t, "testdata/crs-"+version+"-exceptions.txt")
 			set := mustLoad(t, coraza.New(coraza.Options{}), regressionPolicy(t, version))
-			failed := 0
-			for _, c := range cases {
+			ran, failed := 0, 0
+			for i, c := range cases {
+				if i%regressionSample != 0 {
+					continue
+				}
+				ran++
 				wrong := runRegression(t, set, c)
 				_, expected := exceptions[c.ID]
 				switch {
@@ -51,10 +55,10 @@ func TestCRSRegression(t *testing.T) {
 					failed++
 				}
 			}
-			if failed*100 > len(cases) {
-				t.Errorf("%d of %d fail: more than one in a hundred", failed, len(cases))
+			if failed*100 > ran || ran < len(cases)/regressionSample {
+				t.Errorf("%d of %d fail: more than one in a hundred", failed, ran)
 			}
-			t.Logf("%d of %d pass", len(cases)-failed, len(cases))
+			t.Logf("%d of %d pass, of %d that there are", ran-failed, ran, len(cases))
 		})
 	}
 }

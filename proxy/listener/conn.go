@@ -58,13 +58,8 @@ type conn struct {
 	http1     atomic.Pointer[http1Conn] // set when an HTTP/1.1 server takes the connection
 	closeOnce sync.Once
 	closeErr  error
-	tls       tlsAttempt
-}
 
-// tlsAttempt is what the handshake's callbacks saw.
-type tlsAttempt struct {
-	hello         bool // a well-formed ClientHello
-	noCertificate bool
+	noCertificate bool // the handshake ended because no certificate carries the name
 }
 
 // Read returns the bytes read ahead before those of the socket.

@@ -98,7 +98,7 @@ func (l *Listener) drainConnections(ctx context.Context, idle time.Duration) (cu
 		if waiting == nil && !shutDown {
 			shutDown = true
 			for _, g := range l.liveGenerations() {
-				background.Go(func() { g.http2.Shutdown(ctx) }) // GOAWAY; ctx ends it, and nothing else can fail
+				background.Go(func() { _ = g.http2.Shutdown(ctx) }) // GOAWAY; only the end of ctx is an error
 			}
 		}
 	}

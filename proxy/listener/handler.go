@@ -87,7 +87,7 @@ func (l *Listener) refuseHTTP2(w http.ResponseWriter, info *ConnInfo, status int
 		}
 	}
 	w.WriteHeader(response.StatusCode)
-	io.Copy(w, response.Body) // the client may be gone; there is nobody else to tell
+	_, _ = io.Copy(w, response.Body) // the client may be gone; there is nobody else to tell
 }
 
 // headerBytes is the size that the header of r would have in HTTP/1.1.
@@ -133,7 +133,7 @@ func (w *http2Writer) Write(p []byte) (int, error) {
 }
 
 // Flush implements http.Flusher.
-func (w *http2Writer) Flush() { w.FlushError() }
+func (w *http2Writer) Flush() { _ = w.FlushError() }
 
 // FlushError is used by http.ResponseController.
 func (w *http2Writer) FlushError() error {

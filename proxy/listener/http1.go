@@ -175,7 +175,7 @@ func (c *http1Conn) refuse(status int, detail string) {
 		reply = plainReply(status)
 	}
 	c.Conn.SetWriteDeadline(time.Now().Add(replyTimeout))
-	c.Conn.Write(reply) // the client may be gone; there is nobody else to tell
+	_, _ = c.Conn.Write(reply) // the client may be gone; there is nobody else to tell
 }
 
 // Close lets a refused client read its reply before the connection goes away.
@@ -206,7 +206,7 @@ const (
 func linger(c net.Conn) {
 	if w, ok := c.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
 		c.SetReadDeadline(time.Now().Add(lingerTimeout))
-		io.CopyN(io.Discard, c, lingerBytes)
+		_, _ = io.CopyN(io.Discard, c, lingerBytes)
 	}
 }
 

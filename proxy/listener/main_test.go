@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -181,5 +180,3 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
-
-func lines(l ...string) string { return strings.Join(l, "\r\n") }

@@ -97,8 +97,8 @@ func sameAddress(a, b string) bool {
 	}
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
-	any := func(host string) bool { return host == "" || host == "::" }
-	return errA == nil && errB == nil && portA == portB && any(hostA) && any(hostB)
+	everywhere := func(host string) bool { return host == "" || host == "::" }
+	return errA == nil && errB == nil && portA == portB && everywhere(hostA) && everywhere(hostB)
 }
 
 // Commit puts the plan into effect: settings hold for connections that are accepted from now on, new listeners accept,

@@ -163,7 +163,7 @@ func (l *Listener) handshakeFailed(c *conn, err error) {
 func tlsFailure(c *conn, err error) Failure {
 	var op *net.OpError
 	switch {
-	case c.tls.noCertificate:
+	case c.noCertificate:
 		return TLSNoCertificate
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TLSTimeout

@@ -87,10 +87,8 @@ func (l *Listener) tlsConfig() *tls.Config {
 		NextProtos: []string{"h2", "http/1.1"},
 		// Also called for resumed sessions: a name without a certificate is refused however it comes.
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			c := hello.Conn.(*conn)
-			c.tls.hello = true
 			if l.set.store.table.Load().find(hello.ServerName) == nil {
-				c.tls.noCertificate = true
+				hello.Conn.(*conn).noCertificate = true
 				return refuse, nil
 			}
 			return nil, nil

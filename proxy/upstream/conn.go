@@ -47,7 +47,10 @@ func (ep *endpoint) dial(ctx context.Context, serverName string, p Protocol) (ne
 		ep.connected()
 		return conn, raw, nil
 	}
-	if ctx.Err() == nil { // else the client went away, and nothing is known of the address
+	// Nothing is known of the address if the client went away, nor if the name to verify was the client's choice: whoever
+	// sends a Host that no certificate carries must not take an address from the others.
+	byClient := ctx.Err() != nil || (step == StepTLS && ep.u.tls.verify == verifyRequestHost && limited.Err() == nil)
+	if !byClient {
 		ep.failed(err)
 	}
 	e := classify(ctx, step, err)

@@ -137,6 +137,7 @@ func TestRequestsThatCannotBeWritten(t *testing.T) {
 		"no host":               func(r *Request) { r.HTTP.Host = "" },
 		"line end in the host":  func(r *Request) { r.HTTP.Host = "a\r\nb" },
 		"space in the method":   func(r *Request) { r.HTTP.Method = "GET /" },
+		"framing as trailer":    func(r *Request) { r.HTTP.Trailer = http.Header{"Content-Length": nil} },
 		"CONNECT":               func(r *Request) { r.HTTP.Method = "CONNECT" },
 		"NUL in a header value": func(r *Request) { r.HTTP.Header["X"] = []string{"a\x00b"} },
 	}

@@ -1,14 +1,21 @@
 package upstream
 
 import (
+	"bufio"
+	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // newGRPCUpstream serves HTTP/2 by prior knowledge.
@@ -125,4 +132,118 @@ func TestGRPCReplyThatBreaksOff(t *testing.T) {
 	_, err = io.ReadAll(resp.Body)
 	wantKind(t, err, Broken, http.StatusBadGateway)
 	_ = resp.Body.Close()
+}
+
+func TestHTTP2ConnectionsClose(t *testing.T) {
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(w, r.Body)
+	}
+	open := func(u *Upstream) int { s := u.Status().Addresses[0]; return s.Idle + s.Active }
+	t.Run("after their last stream when the upstream is retired", func(t *testing.T) {
+		u := newGRPCUpstream(t, echo)
+		pr, pw := io.Pipe()
+		resp, _, err := u.RoundTrip(grpcRequest(pr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.registry.Release(u)
+		_, _ = io.WriteString(pw, "late")
+		_ = pw.Close()
+		if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "late" {
+			t.Fatalf("got %q, %v", b, err)
+		}
+		if open(u) != 1 {
+			t.Errorf("%d connections while a stream is open", open(u))
+		}
+		_ = resp.Body.Close()
+		if open(u) != 0 {
+			t.Errorf("%d connections remain", open(u))
+		}
+	})
+	finish := func(u *Upstream) Attempt {
+		t.Helper()
+		resp, a, err := u.RoundTrip(grpcRequest(strings.NewReader("x")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		return a
+	}
+	t.Run("when they are idle", func(t *testing.T) {
+		u := newGRPCUpstream(t, echo)
+		finish(u)
+		ep := (*u.endpoints.Load())[0]
+		ep.sweep(time.Now())
+		if open(u) != 1 {
+			t.Error("the connection is not kept")
+		}
+		ep.sweep(time.Now().Add(u.timeouts.idle))
+		if open(u) != 0 {
+			t.Error("the connection is kept")
+		}
+	})
+	t.Run("when they are old", func(t *testing.T) {
+		u := newGRPCUpstream(t, echo)
+		finish(u)
+		if !finish(u).Reused {
+			t.Error("the connection is not reused")
+		}
+		ep := (*u.endpoints.Load())[0]
+		ep.mu.Lock()
+		ep.groups[""].h2[0].expires = time.Now()
+		ep.mu.Unlock()
+		if finish(u).Reused {
+			t.Error("an old connection is reused")
+		}
+		ep.sweep(time.Now())
+		if open(u) != 1 {
+			t.Errorf("%d connections, want the new one", open(u))
+		}
+	})
+}
+
+// TestRefusedStreamIsSentAgain: the upstream says that it did nothing with the first stream.
+func TestRefusedStreamIsSentAgain(t *testing.T) {
+	var streams atomic.Int64
+	url := serveRaw(t, func(_ int, c net.Conn, r *bufio.Reader) {
+		preface := make([]byte, len(http2.ClientPreface))
+		if _, err := io.ReadFull(r, preface); err != nil {
+			return
+		}
+		f := http2.NewFramer(c, r)
+		_ = f.WriteSettings()
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			switch frame := frame.(type) {
+			case *http2.SettingsFrame:
+				if !frame.IsAck() {
+					_ = f.WriteSettingsAck()
+				}
+			case *http2.HeadersFrame:
+				if streams.Add(1) == 1 {
+					_ = f.WriteRSTStream(frame.StreamID, http2.ErrCodeRefusedStream)
+					continue
+				}
+				var block bytes.Buffer
+				_ = hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
+				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.StreamID, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+			}
+		}
+	})
+	u := newUpstream(t, testConfig(url))
+	r := newRequest("POST", "/", nil)
+	r.Protocol = GRPC
+	resp, a, err := u.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if a.Retries != 1 || streams.Load() != 2 {
+		t.Errorf("got %+v after %d streams", a, streams.Load())
+	}
 }

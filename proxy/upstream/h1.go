@@ -235,7 +235,7 @@ func (x *exchange) writeBody() error {
 	_, _ = w.WriteString("0\r\n")
 	for name, values := range x.req.HTTP.Trailer {
 		for _, v := range values {
-			if ownHeader(name) || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
+			if !httpguts.ValidTrailerHeader(name) || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
 				return bodyError{fmt.Errorf("trailer %q cannot be sent", name)}
 			}
 			_, _ = w.WriteString(name + ": " + v + "\r\n")

@@ -16,12 +16,17 @@ import (
 // http2Conn is an HTTP/2 connection, which carries many requests at once. Streams are net/http's; which connection a
 // stream goes to, and how long a connection lives, is decided here.
 type http2Conn struct {
-	ep       *endpoint
-	cc       *http.ClientConn
-	expires  time.Time
-	lastUsed atomic.Int64 // unix nanoseconds
-	retired  atomic.Bool  // takes no new stream and closes after the last
-	used     atomic.Bool  // has carried a stream
+	ep      *endpoint
+	name    string // server name
+	cc      *http.ClientConn
+	expires time.Time // takes no new stream afterwards
+
+	// The following are guarded by the endpoint's mu.
+
+	// streams counts the requests whose replies are not done with. net/http's own count follows it with a delay.
+	streams  int
+	lastUsed time.Time
+	retired  bool // takes no new stream and closes after the last
 }
 
 // dialCall is a dial that several requests wait for.
@@ -43,7 +48,7 @@ func (ep *endpoint) http2For(ctx context.Context, name string) (c *http2Conn, re
 		g := ep.groupOf(name)
 		if c := g.reserve(time.Now()); c != nil {
 			ep.mu.Unlock()
-			return c, c.used.Swap(true), nil
+			return c, true, nil
 		}
 		call := g.dialing
 		if call == nil {
@@ -68,11 +73,8 @@ func (ep *endpoint) http2For(ctx context.Context, name string) (c *http2Conn, re
 // reserve takes a stream of a connection that has one left. The caller holds the endpoint's mu.
 func (g *group) reserve(now time.Time) *http2Conn {
 	for _, c := range g.h2 {
-		if c.retired.Load() || !now.Before(c.expires) {
-			continue
-		}
-		if c.cc.Reserve() == nil {
-			c.lastUsed.Store(now.UnixNano())
+		if !c.retired && now.Before(c.expires) && c.cc.Reserve() == nil {
+			c.streams++
 			return c
 		}
 	}
@@ -96,7 +98,7 @@ func (ep *endpoint) dialHTTP2(ctx context.Context, g *group, call *dialCall) *ht
 	}
 	ep.open[c] = struct{}{}
 	if ep.draining || ep.groups[g.name] != g { // given up meanwhile: only for the request at hand
-		c.retired.Store(true)
+		c.retired = true
 	} else {
 		g.h2 = append(g.h2, c)
 	}
@@ -136,10 +138,7 @@ func (ep *endpoint) newHTTP2(ctx context.Context, name string) (*http2Conn, *Err
 		typed.Address = ep.addr
 		return nil, typed
 	}
-	c := &http2Conn{ep: ep, cc: cc, expires: time.Now().Add(lifetime())}
-	c.used.Store(true)
-	c.lastUsed.Store(time.Now().UnixNano())
-	return c, nil
+	return &http2Conn{ep: ep, name: name, cc: cc, expires: time.Now().Add(lifetime()), streams: 1}, nil
 }
 
 // Close closes the connection and its streams.
@@ -147,8 +146,8 @@ func (c *http2Conn) Close() error { return c.cc.Close() }
 
 // retire lets the connection take no new stream, and closes it if it has none. The caller holds the endpoint's mu.
 func (c *http2Conn) retire() {
-	c.retired.Store(true)
-	if c.cc.InFlight() == 0 {
+	c.retired = true
+	if c.streams == 0 {
 		delete(c.ep.open, c)
 		_ = c.cc.Close()
 	}
@@ -157,39 +156,30 @@ func (c *http2Conn) retire() {
 // sweep reports whether the connection is done with, and closes it then. The caller holds the endpoint's mu.
 func (c *http2Conn) sweep(now time.Time) bool {
 	if !now.Before(c.expires) {
-		c.retired.Store(true)
+		c.retired = true
 	}
-	idle := c.cc.InFlight() == 0 && now.Sub(time.Unix(0, c.lastUsed.Load())) >= c.ep.u.timeouts.idle
-	switch {
-	case c.cc.Err() != nil || idle:
-		delete(c.ep.open, c)
-		_ = c.cc.Close()
-		return true
-	case c.retired.Load() && c.cc.InFlight() == 0:
-		delete(c.ep.open, c)
-		_ = c.cc.Close()
-		return true
-	default:
+	unused := c.streams == 0 && (c.retired || now.Sub(c.lastUsed) >= c.ep.u.timeouts.idle)
+	if c.cc.Err() == nil && !unused {
 		return false
 	}
+	delete(c.ep.open, c)
+	_ = c.cc.Close()
+	return true
 }
 
 // streamDone ends a stream: a retired connection closes with its last.
 func (c *http2Conn) streamDone() {
-	c.lastUsed.Store(time.Now().UnixNano())
-	if !c.retired.Load() && c.cc.Err() == nil {
-		return
-	}
 	c.ep.mu.Lock()
 	defer c.ep.mu.Unlock()
-	if c.cc.InFlight() == 0 {
-		delete(c.ep.open, c)
-		_ = c.cc.Close()
-		for _, g := range c.ep.groups {
-			if i := slices.Index(g.h2, c); i >= 0 {
-				g.h2 = slices.Delete(g.h2, i, i+1)
-			}
-		}
+	c.streams--
+	c.lastUsed = time.Now()
+	if c.streams > 0 || (!c.retired && c.cc.Err() == nil) {
+		return
+	}
+	delete(c.ep.open, c)
+	_ = c.cc.Close()
+	if g := c.ep.groups[c.name]; g != nil {
+		g.h2 = slices.DeleteFunc(g.h2, func(other *http2Conn) bool { return other == c })
 	}
 }
 

@@ -230,7 +230,7 @@ func (ep *endpoint) status(now time.Time) AddressStatus {
 	defer ep.mu.Unlock()
 	s.Idle = ep.idle
 	for c := range ep.open {
-		if h2, ok := c.(*http2Conn); ok && h2.cc.InFlight() == 0 {
+		if h2, ok := c.(*http2Conn); ok && h2.streams == 0 {
 			s.Idle++
 		}
 	}

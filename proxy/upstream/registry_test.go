@@ -181,3 +181,23 @@ gatehouse_upstream_requests_total{code="503",upstream="test"} 1
 		t.Errorf("%d series remain of an upstream that is gone", n)
 	}
 }
+
+func TestOldConnectionsTakeNoNewRequest(t *testing.T) {
+	s := serve(t, "", func(http.ResponseWriter, *http.Request) {})
+	u := newUpstream(t, testConfig(s.URL))
+	mustGet(t, u)
+	if _, a := mustGet(t, u); !a.Reused {
+		t.Fatal("the connection is not reused")
+	}
+	ep := (*u.endpoints.Load())[0]
+	ep.mu.Lock()
+	c := ep.groups[""].idle[0]
+	if age := time.Until(c.expires); age < maxAge-time.Minute || age > maxAge+ageJitter {
+		t.Errorf("the connection is good for %s", age)
+	}
+	c.expires = time.Now()
+	ep.mu.Unlock()
+	if _, a := mustGet(t, u); a.Reused {
+		t.Error("an old connection is reused")
+	}
+}

@@ -35,13 +35,18 @@ func targetURL(scheme, host, target string) *url.URL {
 	return u
 }
 
-// checkHead says whether method, host and header can be written without changing them and without ending a line.
-func checkHead(method, host string, header map[string][]string) error {
+// checkHead says whether method, host, header and trailer names can be written without changing them and without ending a line.
+func checkHead(method, host string, header, trailer map[string][]string) error {
 	if !httpguts.ValidHeaderFieldName(method) { // a method is a token, as a field name is
 		return errors.New("the method is not a token")
 	}
 	if host == "" || !httpguts.ValidHostHeader(host) {
 		return errors.New("the host is empty or holds a byte that a host cannot hold")
+	}
+	for name := range trailer {
+		if !httpguts.ValidTrailerHeader(name) || !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("trailer name %q cannot be sent", name)
+		}
 	}
 	for name, values := range header {
 		if !httpguts.ValidHeaderFieldName(name) {

@@ -162,6 +162,25 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+func TestNamesThatClientsChooseEjectNoAddress(t *testing.T) {
+	ca := newAuthority(t)
+	s := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "app.example")}})
+	for verify, want := range map[string]State{"request_host": Healthy, "evil.example": Ejected} {
+		c := testConfig(s.URL)
+		c.TLS = config.UpstreamTLS{CAFile: ca.file, VerifyName: verify}
+		u := newUpstream(t, c)
+		for range 5 {
+			r := newRequest("GET", "/", nil)
+			r.HTTP.Host = "evil.example"
+			_, _, err := u.RoundTrip(r)
+			wantKind(t, err, Unreachable, http.StatusBadGateway)
+		}
+		if got := u.Status().Addresses[0].State; got != want {
+			t.Errorf("verify_name %s: the address is %s, want %s", verify, got, want)
+		}
+	}
+}
+
 func TestClientCertificateIsRequired(t *testing.T) {
 	ca := newAuthority(t)
 	clients := x509.NewCertPool()

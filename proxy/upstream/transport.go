@@ -111,7 +111,7 @@ func prepare(given *Request) (*Request, *requestBody, *Error) {
 	if err := checkTarget(r.Target); err != nil {
 		return invalid(err)
 	}
-	if err := checkHead(in.Method, in.Host, in.Header); err != nil {
+	if err := checkHead(in.Method, in.Host, in.Header, in.Trailer); err != nil {
 		return invalid(err)
 	}
 	if in.Method == http.MethodConnect {

@@ -1,0 +1,106 @@
+package tuning
+
+import (
+	"strings"
+
+	"gatehouse/rules"
+	"gatehouse/rules/policy"
+)
+
+// targetsOf gives the targets at which an exclusion would have to take the rule away, each once and generalised. None
+// means that the rule looks at the request as a whole.
+func targetsOf(m *rules.Match) []string {
+	var targets []string
+	seen := map[string]bool{}
+	for _, t := range m.Targets {
+		g, ok := targetPattern(t)
+		if ok && !seen[g] {
+			seen[g] = true
+			targets = append(targets, g)
+		}
+	}
+	return targets
+}
+
+// targetPattern is what an exclusion names for a matched target: any index of a list, any key that looks like an
+// identifier. There is none for what cannot be excluded, was masked or cut, or is not in the request at all.
+func targetPattern(t rules.MatchedTarget) (string, bool) {
+	if t.Target == "" || strings.Contains(t.Target, maskMark) || strings.Contains(t.Target, cutMark) || isAbsent(t) {
+		return "", false
+	}
+	parsed, err := policy.ParseTarget(t.Target)
+	if err != nil {
+		return "", false
+	}
+	switch parsed.Kind {
+	case policy.KindJSON, policy.KindJSONName:
+		parsed.Name = anyKey(anyIndex(parsed.Name))
+	case policy.KindQuery, policy.KindForm, policy.KindQueryName, policy.KindFormName:
+		parsed.Name = anyIndex(parsed.Name)
+	}
+	g := parsed.String()
+	if len(policy.CheckExclusion(policy.Exclusion{Name: "x", Rules: []int{1}, Reason: "x", Targets: policy.Strings{g}}, false)) > 0 {
+		return "", false // it can be seen but not excluded
+	}
+	return g, true
+}
+
+// isAbsent says that the rule counted a header and found none: there is nothing to take away from it.
+func isAbsent(t rules.MatchedTarget) bool {
+	return t.Value == "0" && strings.HasPrefix(t.Target, string(policy.KindHeader)+":")
+}
+
+// anyIndex turns items[0].text into items[*].text. A backslash takes the next character literally.
+func anyIndex(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); {
+		if name[i] == '\\' && i+1 < len(name) {
+			b.WriteString(name[i : i+2])
+			i += 2
+			continue
+		}
+		if name[i] == '[' {
+			if end := strings.IndexByte(name[i:], ']'); end > 1 && isDigits(name[i+1:i+end]) {
+				b.WriteString("[*]")
+				i += end + 1
+				continue
+			}
+		}
+		b.WriteByte(name[i])
+		i++
+	}
+	return b.String()
+}
+
+// anyKey turns the segments of a JSON path that look like identifiers into *.
+func anyKey(name string) string {
+	var b strings.Builder
+	for rest := name; rest != ""; {
+		end := 0
+		for end < len(rest) && rest[end] != '.' && rest[end] != '[' {
+			if rest[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		end = min(end, len(rest))
+		if key := rest[:end]; isVariable(key) {
+			b.WriteByte('*')
+		} else {
+			b.WriteString(key)
+		}
+		rest = rest[end:]
+		for rest != "" && (rest[0] == '.' || rest[0] == '[') {
+			next := 1
+			if rest[0] == '[' {
+				next = strings.IndexByte(rest, ']') + 1
+				if next == 0 {
+					next = len(rest)
+				}
+			}
+			b.WriteString(rest[:next])
+			rest = rest[next:]
+		}
+	}
+	return b.String()
+}

@@ -1,9 +1,12 @@
 # The container image of Gatehouse: the static binary and the CA certificates that it verifies upstreams with, nothing
-# else. Build it with `make image`, which makes the binary and lays out rootfs/ (no base image is pulled).
+# else. Build it with `make image`, which makes the binary and lays out rootfs/ and state/ (no base image is pulled).
 FROM scratch
 
+# The process owns its state, and nothing else that is in the image.
+COPY rootfs/ /
+COPY --chown=65532:65532 state/ /var/lib/
+
 # The numeric user needs no /etc/passwd, and lets Kubernetes check runAsNonRoot.
-COPY --chown=65532:65532 rootfs/ /
 USER 65532:65532
 
 # Large bodies that are being inspected spill to /tmp; a read-only container mounts a tmpfs there.

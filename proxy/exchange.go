@@ -92,6 +92,9 @@ func (x *exchange) run() {
 	if x.redirect() {
 		return
 	}
+	if x.traffic == config.TrafficGRPC { // a stream may be silent in one direction
+		listener.SetBodyIdle(x.request, 0)
+	}
 	x.inspection = x.inspect()
 	if x.refusal = x.inspection.Headers(); x.refusal != nil {
 		x.refuse()

@@ -48,6 +48,8 @@ type Options struct {
 	// Gateway names this instance in incident IDs, empty for the host name.
 	Gateway string
 	Version string
+	// Engine judges requests; nil is the product's own.
+	Engine rules.Engine
 	// Resolver overrides the DNS servers, for tests.
 	Resolver upstream.ResolverOptions
 	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
@@ -156,7 +158,10 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger.Named("proxy"), gatherer: registry, started: time.Now(),
 		incidents: event.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
-		engine: coraza.New(coraza.Options{Log: opts.Logger, Target: policy.TargetOf}),
+		engine: opts.Engine,
+	}
+	if s.engine == nil {
+		s.engine = coraza.New(coraza.Options{Log: opts.Logger, Target: policy.TargetOf})
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(registry, func() time.Duration {

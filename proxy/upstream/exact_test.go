@@ -74,25 +74,39 @@ func TestHeadersAndFraming(t *testing.T) {
 		want   []string // lines, sorted, without the request line
 		body   string
 	}{
-		{name: "nothing is added", make: func() *Request { return newRequest("GET", "/", nil) },
-			want: []string{"Host: app.example"}},
-		{name: "values as they are", make: func() *Request { return newRequest("GET", "/", nil) },
+		{
+			name: "nothing is added", make: func() *Request { return newRequest("GET", "/", nil) },
+			want: []string{"Host: app.example"},
+		},
+		{
+			name: "values as they are", make: func() *Request { return newRequest("GET", "/", nil) },
 			header: http.Header{"X-A": {"1", "2,  3", ""}, "User-Agent": {"a", "b"}, "Cookie": {"a=1;b=2; ;c=\"x\""}, "X-Utf8": {"\xc3\xa9\xff\tz"}},
-			want: []string{"Cookie: a=1;b=2; ;c=\"x\"", "Host: app.example", "User-Agent: a", "User-Agent: b", "X-A: ", "X-A: 1", "X-A: 2,  3",
-				"X-Utf8: \xc3\xa9\xff\tz"}},
-		{name: "the connection's fields are ours", make: func() *Request { return newRequest("GET", "/", nil) },
-			header: http.Header{"Connection": {"close, x"}, "Keep-Alive": {"5"}, "Transfer-Encoding": {"chunked"}, "Content-Length": {"7"},
-				"Expect": {"100-continue"}, "Upgrade": {"h2c"}, "Trailer": {"X"}, "Host": {"evil"}, "Proxy-Connection": {"x"}},
-			want: []string{"Host: app.example"}},
-		{name: "known length", make: func() *Request { return newRequest("POST", "/", strings.NewReader("a=1")) },
-			want: []string{"Content-Length: 3", "Host: app.example"}, body: "a=1"},
+			want: []string{
+				"Cookie: a=1;b=2; ;c=\"x\"", "Host: app.example", "User-Agent: a", "User-Agent: b", "X-A: ", "X-A: 1", "X-A: 2,  3",
+				"X-Utf8: \xc3\xa9\xff\tz",
+			},
+		},
+		{
+			name: "the connection's fields are ours", make: func() *Request { return newRequest("GET", "/", nil) },
+			header: http.Header{
+				"Connection": {"close, x"}, "Keep-Alive": {"5"}, "Transfer-Encoding": {"chunked"}, "Content-Length": {"7"},
+				"Expect": {"100-continue"}, "Upgrade": {"h2c"}, "Trailer": {"X"}, "Host": {"evil"}, "Proxy-Connection": {"x"},
+			},
+			want: []string{"Host: app.example"},
+		},
+		{
+			name: "known length", make: func() *Request { return newRequest("POST", "/", strings.NewReader("a=1")) },
+			want: []string{"Content-Length: 3", "Host: app.example"}, body: "a=1",
+		},
 		{name: "known length, streamed", make: func() *Request {
 			r := newRequest("PUT", "/", io.MultiReader(strings.NewReader("a="), strings.NewReader("1")))
 			r.HTTP.ContentLength = 3
 			return r
 		}, want: []string{"Content-Length: 3", "Host: app.example"}, body: "a=1"},
-		{name: "empty POST", make: func() *Request { return newRequest("POST", "/", nil) },
-			want: []string{"Content-Length: 0", "Host: app.example"}},
+		{
+			name: "empty POST", make: func() *Request { return newRequest("POST", "/", nil) },
+			want: []string{"Content-Length: 0", "Host: app.example"},
+		},
 		{name: "GET with an empty body of unknown length", make: func() *Request {
 			r := newRequest("GET", "/", io.MultiReader())
 			r.HTTP.ContentLength = -1
@@ -202,8 +216,10 @@ func TestReplies(t *testing.T) {
 	}{
 		{name: "length", reply: okReply, status: 200, body: "ok", reused: true},
 		{name: "chunked", reply: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", status: 200, body: "ok", reused: true},
-		{name: "informational replies are dropped", reply: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + okReply,
-			status: 200, body: "ok", reused: true},
+		{
+			name: "informational replies are dropped", reply: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + okReply,
+			status: 200, body: "ok", reused: true,
+		},
 		{name: "no content", reply: "HTTP/1.1 204 No Content\r\n\r\n", status: 204, reused: true},
 		{name: "not modified with a length", reply: "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", status: 304, reused: true},
 		{name: "HEAD", method: "HEAD", reply: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", status: 200, reused: true},

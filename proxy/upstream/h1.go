@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"golang.org/x/net/http/httpguts"
 	"io"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 const (
@@ -340,7 +341,7 @@ func (b *replyBody) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
-	case err == io.EOF: //nolint:errorlint // exactly the end, not an error that wraps it
+	case err == io.EOF: // exactly the end, not an error that wraps it
 		b.finish(true)
 		return n, err
 	default:

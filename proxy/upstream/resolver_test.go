@@ -247,8 +247,10 @@ func TestSearchList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &dns.ClientConfig{Servers: []string{"192.0.2.1:53", "[fd00::53]:53"}, Search: []string{"one.internal", "two.internal"},
-		Port: "53", Ndots: 2, Timeout: 5, Attempts: 3}
+	want := &dns.ClientConfig{
+		Servers: []string{"192.0.2.1:53", "[fd00::53]:53"}, Search: []string{"one.internal", "two.internal"},
+		Port: "53", Ndots: 2, Timeout: 5, Attempts: 3,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}

@@ -36,8 +36,10 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +61,10 @@ func (a *authority) issue(t *testing.T, names ...string) tls.Certificate {
 		t.Fatal(err)
 	}
 	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<60))
-	template := &x509.Certificate{SerialNumber: serial, DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	template := &x509.Certificate{
+		SerialNumber: serial, DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -118,8 +122,10 @@ func TestTLS(t *testing.T) {
 		{name: "another CA", tls: config.UpstreamTLS{VerifyName: "url_host", CAFile: stranger.file}},
 		{name: "the system's roots", tls: config.UpstreamTLS{VerifyName: "url_host"}},
 		{name: "TLS 1.1 only", server: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, tls: config.UpstreamTLS{CAFile: ca.file}},
-		{name: "client certificate", server: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients},
-			tls: config.UpstreamTLS{CAFile: ca.file, ClientCertificate: "gateway"}, want: "localhost gateway HTTP/1.1"},
+		{
+			name: "client certificate", server: &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients},
+			tls: config.UpstreamTLS{CAFile: ca.file, ClientCertificate: "gateway"}, want: "localhost gateway HTTP/1.1",
+		},
 		{name: "HTTP/2 for gRPC", tls: config.UpstreamTLS{CAFile: ca.file}, proto: GRPC, want: "localhost - HTTP/2.0"},
 	}
 	for _, test := range tests {

@@ -289,7 +289,7 @@ type streamBody struct {
 
 func (b *streamBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == nil || err == io.EOF { //nolint:errorlint // exactly the end, not an error that wraps it
+	if err == nil || err == io.EOF { // exactly the end, not an error that wraps it
 		return n, err
 	}
 	return n, b.conn.ep.u.bodyError(b.ctx, b.conn.ep, err)

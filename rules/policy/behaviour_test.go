@@ -50,10 +50,11 @@ type testCase struct {
 
 	Want        string   `yaml:"want"` // pass or deny
 	Status      int      `yaml:"status"`
-	By          int      `yaml:"by"`    // the rule that interrupts
-	Rules       []int    `yaml:"rules"` // among the matches
-	Not         []int    `yaml:"not"`   // not among the matches
-	Tags        []string `yaml:"tags"`  // among the tags of matches
+	By          int      `yaml:"by"`        // the rule that interrupts
+	Rules       []int    `yaml:"rules"`     // among the matches
+	InDetect    []int    `yaml:"in_detect"` // among the matches in detect, not in block
+	Not         []int    `yaml:"not"`       // not among the matches
+	Tags        []string `yaml:"tags"`      // among the tags of matches
 	Exclusions  []string `yaml:"exclusions"`
 	Uninspected bool     `yaml:"uninspected"`
 	Threshold   int      `yaml:"threshold"`
@@ -243,6 +244,11 @@ func (c testCase) problems(r *rules.Result, detect bool) []string {
 	for _, id := range c.Rules {
 		if !slices.Contains(ids, id) {
 			add("rule " + itoa(id) + " did not match")
+		}
+	}
+	for _, id := range c.InDetect {
+		if slices.Contains(ids, id) != detect {
+			add("rule " + itoa(id) + " matches in detect alone, got otherwise")
 		}
 	}
 	for _, id := range c.Not {

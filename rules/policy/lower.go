@@ -79,13 +79,6 @@ func Lower(set Set, app Application, lists map[string][]netip.Prefix) (rules.Pol
 	p.Sources = append(p.Sources, custom.before...)
 	p.Sources = append(p.Sources, release.Rules...)
 	p.Sources = append(p.Sources, custom.after...)
-	if exclusions.exceptsTargets || custom.exceptsTargets {
-		files, err := parseAll(p.Sources)
-		if err != nil {
-			return rules.Policy{}, fmt.Errorf("policy %s: %w", set.Name, err)
-		}
-		p.Sources = append(p.Sources, source("gatehouse/exceptions.conf", evenExceptions(files))...)
-	}
 	p.Sources = append(p.Sources, source("gatehouse/end.conf", "SecMarker "+EndMarker+"\n")...)
 	return p, nil
 }

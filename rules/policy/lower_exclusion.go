@@ -19,8 +19,6 @@ import (
 type exclusionLowering struct {
 	ids  numbering
 	text strings.Builder
-	// exceptsTargets says that an exclusion takes targets from rules.
-	exceptsTargets bool
 }
 
 func (l *exclusionLowering) exclusion(e Exclusion) error {
@@ -41,7 +39,6 @@ func (l *exclusionLowering) exclusion(e Exclusion) error {
 		}.writeTo(&l.text)
 		return nil
 	}
-	l.exceptsTargets = true
 	flag := "gatehouse_scope_" + strconv.Itoa(id)
 	chain{
 		id: id, phase: 1, conditions: scope,

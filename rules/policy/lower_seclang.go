@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -12,11 +11,7 @@ import (
 )
 
 // customText is the operator's SecLang around CRS.
-type customText struct {
-	before, after []rules.Source
-	// exceptsTargets says that a rule takes targets from rules (ctl:ruleRemoveTarget*).
-	exceptsTargets bool
-}
+type customText struct{ before, after []rules.Source }
 
 // splitSecLang checks the operator's SecLang and splits it: rules run before CRS, so that their ctl actions reach it,
 // and SecRuleRemove* and SecRuleUpdate* act on rules that are loaded already, so they come after it. Both halves keep
@@ -49,7 +44,6 @@ func splitSecLang(sources []rules.Source, release crs.Release) (customText, erro
 				continue
 			}
 			ids[id] = d.Position
-			out.exceptsTargets = out.exceptsTargets || exceptsTargets(d)
 		}
 	}
 	if len(errs) > 0 {
@@ -76,36 +70,16 @@ func splitSecLang(sources []rules.Source, release crs.Release) (customText, erro
 	return out, nil
 }
 
-// exceptsTargets reports whether a rule or a link of its chain has a ctl:ruleRemoveTarget*.
-func exceptsTargets(d *seclang.Directive) bool {
-	for _, a := range d.Rule.All("ctl") {
-		if strings.HasPrefix(a.Value, "ruleRemoveTarget") {
-			return true
-		}
-	}
-	return slices.ContainsFunc(d.Rule.Links, exceptsTargets)
-}
-
-// parseAll reads sources that have been checked before.
-func parseAll(sources []rules.Source) ([]*seclang.File, error) {
-	var files []*seclang.File
-	for _, s := range sources {
+// loadedRules are the operator's own and CRS's.
+func loadedRules(release crs.Release, own []*seclang.File) ([]*seclang.Rule, error) {
+	files := own[:len(own):len(own)]
+	for _, s := range release.Rules {
 		f, errs := seclang.Parse(s)
 		if errs != nil {
-			return nil, errs
+			return nil, fmt.Errorf("CRS %s: %w", release.Version, errs)
 		}
 		files = append(files, f)
 	}
-	return files, nil
-}
-
-// loadedRules are the operator's own and CRS's.
-func loadedRules(release crs.Release, own []*seclang.File) ([]*seclang.Rule, error) {
-	files, err := parseAll(release.Rules)
-	if err != nil {
-		return nil, fmt.Errorf("CRS %s: %w", release.Version, err)
-	}
-	files = append(own[:len(own):len(own)], files...)
 	var out []*seclang.Rule
 	for _, f := range files {
 		for _, d := range f.Directives {

@@ -45,7 +45,7 @@ func TestSourcesInOrder(t *testing.T) {
 	want := []string{
 		"gatehouse/base.conf", "gatehouse/setup-gatehouse-1.conf", "gatehouse/settings.conf", "gatehouse/exclusions.conf",
 		"gatehouse/rules.conf", "own.conf", "crs-4.25.0/REQUEST-901-INITIALIZATION.conf", "own.conf",
-		"gatehouse/exceptions.conf", "gatehouse/end.conf",
+		"gatehouse/end.conf",
 	}
 	if diff := cmp.Diff(want, sourceNames(mustLower(t, set, policy.Application{}, nil))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

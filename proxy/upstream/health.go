@@ -31,7 +31,8 @@ const (
 	ejectAfter = 2
 	firstEject = time.Second
 	maxEject   = 30 * time.Second
-	// maxCheck bounds one active check.
+	// An active check may take as long as its interval, within these bounds.
+	minCheck = time.Second
 	maxCheck = 5 * time.Second
 )
 
@@ -138,7 +139,7 @@ func (ep *endpoint) runChecks(ctx context.Context) {
 		interval = 10 * time.Second
 	}
 	for {
-		err := ep.checkOnce(ctx, c.Path, min(interval, maxCheck))
+		err := ep.checkOnce(ctx, c.Path, min(max(interval, minCheck), maxCheck))
 		if ctx.Err() != nil {
 			return
 		}
@@ -175,7 +176,7 @@ func (ep *endpoint) checkOnce(ctx context.Context, path string, limit time.Durat
 	x := exchange{conn: c, ctx: ctx, req: &Request{HTTP: req, Target: path}, firstByte: limit, close: closeAfter}
 	resp, err := x.run()
 	if err != nil {
-		return err
+		return classify(ctx, StepReply, err).Err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)

@@ -25,6 +25,13 @@
 // gatehouse_route, gatehouse_traffic, and gatehouse_now (Unix seconds of Request.Time). TIME, TIME_EPOCH and their
 // kin are those of Request.Time in UTC.
 //
+// # Text
+//
+// In front of the policy's text the driver sets SecRuleEngine On, body access On, the limits, and default actions
+// (log,auditlog,pass) for the phases 1, 3 and 4 if the text has none: rules are logged unless they say nolog. The text may
+// use the directives that are about rules; what opens files, reaches the network or writes logs is a load error, as are
+// rules without an id and statuses outside 200 to 599.
+//
 // # Detect
 //
 // Text that turns TX:gatehouse_detect=1 into ctl:ruleEngine=DetectionOnly sees every rule run although an earlier one

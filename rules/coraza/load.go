@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/corazawaf/coraza/v3"
@@ -24,20 +25,38 @@ const maxProblems = 20
 // loaded is a WAF with what the driver knows about its text.
 type loaded struct {
 	waf        coraza.WAF
-	sources    []scanned
+	places     []sourcePlaces
 	detectOnly bool
+}
+
+// sourcePlaces keep of a source what matches are reported by: its name, and the line of each directive.
+type sourcePlaces struct {
+	name  string
+	lines []int
+}
+
+func placesOf(sources []scanned) []sourcePlaces {
+	places := make([]sourcePlaces, len(sources))
+	for i, s := range sources {
+		places[i] = sourcePlaces{name: s.name, lines: make([]int, len(s.directives))}
+		for j, d := range s.directives {
+			places[i].lines[j] = d.line
+		}
+	}
+	return places
 }
 
 // load builds one WAF from a policy's text. All problems found are reported together, as rules.TextErrors.
 func load(p rules.Policy) (*loaded, error) {
 	sources := make([]scanned, 0, len(p.Sources)+1)
-	sources = append(sources, engineSettings(p.Limits))
+	sources = append(sources, scanned{}) // the engine's own settings, below
 	var problems rules.TextErrors
 	for _, source := range p.Sources {
 		directives, found := scan(source)
 		problems = append(problems, found...)
 		sources = append(sources, scanned{name: source.Name, directives: directives})
 	}
+	sources[0] = engineSettings(p.Limits, sources[1:])
 	text := check(sources[1:])
 	problems = append(problems, text.problems...)
 	drop(sources, problems)
@@ -62,12 +81,12 @@ func load(p rules.Policy) (*loaded, error) {
 		if err := isolate(waf); err != nil {
 			return nil, fmt.Errorf("load policy %s: %w", p.Name, err)
 		}
-		return &loaded{waf: waf, sources: sources, detectOnly: text.detectOnly}, nil
+		return &loaded{waf: waf, places: placesOf(sources), detectOnly: text.detectOnly}, nil
 	}
 }
 
 // engineSettings are the directives that the driver itself puts in front of every policy.
-func engineSettings(limits rules.Limits) scanned {
+func engineSettings(limits rules.Limits, text []scanned) scanned {
 	arguments, depth := limits.Arguments, limits.JSONDepth
 	if arguments <= 0 {
 		arguments = defaultArguments
@@ -85,11 +104,34 @@ func engineSettings(limits rules.Limits) scanned {
 		fmt.Sprintf("SecRequestBodyJsonDepthLimit %d", depth),
 		"SecAuditEngine Off",
 	}
+	// A rule that says neither log nor nolog is logged. Coraza does so for phase 2 alone; without a default for the other
+	// phases, what CRS finds in replies would act and not be shown. In phase 5 stands only CRS's own summary of scores.
+	for _, phase := range []rules.Phase{rules.PhaseRequestHeaders, rules.PhaseResponseHeaders, rules.PhaseResponseBody} {
+		if !hasDefaultAction(text, phase) {
+			lines = append(lines, fmt.Sprintf(`SecDefaultAction "phase:%d,log,auditlog,pass"`, phase))
+		}
+	}
 	s := scanned{name: "engine settings"}
 	for i, line := range lines {
 		s.directives = append(s.directives, directive{line: i + 1, raw: line + "\n", group: i})
 	}
 	return s
+}
+
+// hasDefaultAction says whether the text has a SecDefaultAction for a phase. There can be only one.
+func hasDefaultAction(text []scanned, phase rules.Phase) bool {
+	for _, s := range text {
+		for _, d := range s.directives {
+			if d.name != "secdefaultaction" {
+				continue
+			}
+			r, _ := d.rule()
+			if slices.Contains(r.actions, action{name: "phase", value: strconv.Itoa(int(phase))}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // drop takes the directives at the places of the problems, with the chains that they belong to, out of the next build.

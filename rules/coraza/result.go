@@ -8,7 +8,6 @@ import (
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 	"github.com/corazawaf/coraza/v3/types"
 	"github.com/corazawaf/coraza/v3/types/variables"
-	"go.uber.org/zap"
 
 	"gatehouse/rules"
 )
@@ -20,8 +19,6 @@ const (
 	// TagExclusion, followed by its name, marks the rule that is an operator's exclusion.
 	TagExclusion = "gatehouse/exclusion:"
 )
-
-func zapError(err error) zap.Field { return zap.Error(err) }
 
 // collect reads what the transaction found. It has to run before the transaction is closed.
 func (t *transaction) collect() *rules.Result {
@@ -106,11 +103,10 @@ func severity(s types.RuleSeverity) string {
 // placeOf is the source and line of a rule, read out of the name of its file.
 func (l *loaded) placeOf(file string) (source string, line int) {
 	p, ok := parsePosition(file)
-	if !ok || p.source >= len(l.sources) || p.directive >= len(l.sources[p.source].directives) {
+	if !ok || p.source >= len(l.places) || p.directive >= len(l.places[p.source].lines) {
 		return "", 0
 	}
-	s := l.sources[p.source]
-	return s.name, s.directives[p.directive].line
+	return l.places[p.source].name, l.places[p.source].lines[p.directive]
 }
 
 // phaseOf is the phase of the rule that interrupted.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 	"github.com/corazawaf/coraza/v3/types"
+	"go.uber.org/zap"
 
 	"gatehouse/rules"
 	"gatehouse/rules/coraza/body"
@@ -257,7 +258,7 @@ func (t *transaction) Close() *rules.Result {
 		return t.tx.Close()
 	})
 	if err := errors.Join(err, t.waf.release()); err != nil {
-		t.waf.engine.log.Error("close transaction", zapError(err))
+		t.waf.engine.log.Error("close transaction", zap.Error(err))
 	}
 	return t.result
 }

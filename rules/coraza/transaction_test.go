@@ -223,3 +223,24 @@ func TestResponseOfATypeThatTextNames(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesLogByDefault shows that a rule is shown unless it says nolog, whether or not the text has default actions.
+func TestRulesLogByDefault(t *testing.T) {
+	const text = `
+SecAction "id:1,phase:1,pass"
+SecAction "id:2,phase:2,pass"
+SecAction "id:3,phase:3,pass"
+SecAction "id:4,phase:4,pass"
+SecAction "id:6,phase:1,pass,nolog"
+SecAction "id:9,phase:4,pass,nolog"
+`
+	for _, defaults := range []string{
+		"", "SecDefaultAction \"phase:1,log,auditlog,pass\"\nSecDefaultAction \"phase:4,pass,log\"\n",
+	} {
+		set := mustLoad(t, coraza.New(coraza.Options{}), rules.Policy{Sources: []rules.Source{{Name: "s", Text: defaults + text}}})
+		result, _ := inspect(t, set, request("GET", "/"), rules.Body{})
+		if got := fmt.Sprint(ids(result)); got != "[1 2 3 4]" {
+			t.Errorf("with %q: rules %s", defaults, got)
+		}
+	}
+}

@@ -240,7 +240,8 @@ func unusedName(name string, taken map[string]bool) string {
 	return name
 }
 
-// completePolicies gives every policy the CRS settings of the policies that it extends, and then the defaults.
+// completePolicies gives every policy the CRS settings of the policies that it extends, and then the defaults, and
+// rate limits their burst.
 func (l *loader) completePolicies() {
 	c := &l.cfg
 	effective := make([]policy.CRS, len(c.Policies))
@@ -253,6 +254,11 @@ func (l *loader) completePolicies() {
 	}
 	for i := range c.Policies {
 		c.Policies[i].CRS = effective[i]
+		for j := range c.Policies[i].RateLimits {
+			if x := &c.Policies[i].RateLimits[j]; x.Burst == 0 {
+				x.Burst = x.Limit.Count
+			}
+		}
 	}
 }
 

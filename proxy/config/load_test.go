@@ -380,17 +380,6 @@ func TestProblemsError(t *testing.T) {
 	}
 }
 
-// TestRateLimitsAreRefused shows that a limit which this version would not enforce is not accepted in silence.
-func TestRateLimitsAreRefused(t *testing.T) {
-	dir, _ := good(t)
-	text := strings.Replace(read(t, filepath.Join(dir, "long.yaml")), "    exclusions: []\n", "    exclusions: []\n    rate_limits:\n      - { name: login, path: /login, methods: [POST], key: [client, \"form:email\"], limit: 10/1m, burst: 5 }\n", 1)
-	_, err := testOptions.Load(write(t, dir, "limits.yaml", text))
-	problems, _ := err.(Problems)
-	if len(problems) != 1 || problems[0].Path != "policies[0].rate_limits" || !strings.Contains(problems[0].Message, "not available in this version") {
-		t.Errorf("got %v", err)
-	}
-}
-
 // TestHugeAndOddFiles shows that what is no ordinary file is not read.
 func TestHugeAndOddFiles(t *testing.T) {
 	if _, err := Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "not a regular file") {

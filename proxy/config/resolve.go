@@ -54,6 +54,26 @@ func (c *Config) ResolvePolicy(name string) (policy.Set, error) {
 	return set, nil
 }
 
+// RateLimits gives the rate limits of a policy and of those that it extends, the furthest parent first. A limit takes
+// the place of a parent's of the same name. A policy that does not exist has none.
+func (c *Config) RateLimits(name string) []RateLimit {
+	p := c.policyNamed(name)
+	if p == nil {
+		return nil
+	}
+	var limits []RateLimit
+	for _, q := range c.lineage(p) {
+		for _, x := range q.RateLimits {
+			if i := slices.IndexFunc(limits, func(y RateLimit) bool { return y.Name == x.Name }); i >= 0 {
+				limits[i] = x
+				continue
+			}
+			limits = append(limits, x)
+		}
+	}
+	return limits
+}
+
 // ResolvePolicy is like Config.ResolvePolicy.
 func (l *Loaded) ResolvePolicy(name string) (policy.Set, error) { return l.Config.ResolvePolicy(name) }
 

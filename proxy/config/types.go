@@ -176,15 +176,15 @@ type Policy struct {
 	RateLimits  []RateLimit        `yaml:"rate_limits,omitempty" json:"rate_limits,omitempty"`
 }
 
-// RateLimit bounds how often one key may be seen.
+// RateLimit bounds how often one key may be seen: Burst requests at once, and Limit in the long run.
 type RateLimit struct {
 	Name    string   `yaml:"name,omitempty" json:"name,omitempty"`
 	Path    string   `yaml:"path,omitempty" json:"path,omitempty"`
 	Methods []string `yaml:"methods,omitempty" json:"methods,omitempty"`
-	// Key lists what is counted together: client, or a target such as "form:email".
+	// Key lists what is counted together: client, or a target such as "form:email" (ParseRateKey).
 	Key   []string `yaml:"key,omitempty" json:"key,omitempty"`
 	Limit Rate     `yaml:"limit,omitempty" json:"limit,omitempty"`
-	Burst int      `yaml:"burst,omitempty" json:"burst,omitempty"`
+	Burst int      `yaml:"burst,omitempty" json:"burst,omitempty"` // 0 until defaults are filled in: the count of Limit
 }
 
 // List is a named set of client addresses. Loading fills Addresses from File.

@@ -122,37 +122,3 @@ func (l *loader) validateSecLang(p *Policy, path string) {
 		l.problemAt(Place{File: p.SecLangFile, Line: e.Line}, file, e.Message)
 	}
 }
-
-// validateRateLimits checks rate limits, and says that this version enforces none: a limit that is written but not
-// enforced would be worse than an error.
-func (l *loader) validateRateLimits(limits []RateLimit, path string) {
-	first := map[string]string{}
-	for i, x := range limits {
-		at := item(path, i)
-		if x.Name == "" {
-			l.problem(key(at, "name"), "is missing")
-		}
-		l.twice(first, x.Name, at)
-		if x.Limit == (Rate{}) {
-			l.problem(key(at, "limit"), "is missing; write a count and a time span, such as 10/1m")
-		}
-		if len(x.Key) == 0 {
-			l.problem(key(at, "key"), "is missing; write what is counted together, such as [client]")
-		}
-		for j, k := range x.Key {
-			if k == "client" {
-				continue
-			}
-			if _, err := policy.ParseTarget(k); err != nil {
-				l.problem(item(key(at, "key"), j), "%q is neither client nor a target: %s", k, err)
-			}
-		}
-		if x.Path != "" && !strings.HasPrefix(x.Path, "/") {
-			l.problem(key(at, "path"), "%q does not begin with a slash; did you mean %q?", x.Path, "/"+x.Path)
-		}
-		l.validateMethods(x.Methods, key(at, "methods"))
-	}
-	if len(limits) > 0 {
-		l.problemAt(l.places.find(path), path, "rate limits are not available in this version; remove them, since they would not be enforced")
-	}
-}

@@ -11,6 +11,7 @@ import (
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
 	"gatehouse/proxy/route"
+	"gatehouse/rules/media"
 )
 
 // admit finds the route and refuses what is refused in every mode. It gives nil if the request may go on.
@@ -72,9 +73,9 @@ func (x *exchange) classify() *inspect.Refusal {
 	if x.request.Header["Upgrade"] != nil {
 		return x.classifyUpgrade(carries(config.TrafficWebSocket))
 	}
-	kind, _ := inspect.ParseContentType(x.request.Header["Content-Type"])
+	kind, _ := media.ParseContentType(x.request.Header["Content-Type"])
 	switch {
-	case carries(config.TrafficGRPC) && (kind == inspect.KindGRPC || !carries(config.TrafficAuto) && !carries(config.TrafficAPI)):
+	case carries(config.TrafficGRPC) && (kind == media.GRPC || !carries(config.TrafficAuto) && !carries(config.TrafficAPI)):
 		x.traffic = config.TrafficGRPC
 	case carries(config.TrafficAPI):
 		x.traffic = config.TrafficAPI

@@ -17,6 +17,7 @@ import (
 	"gatehouse/proxy/route"
 	"gatehouse/proxy/upstream"
 	"gatehouse/rules"
+	"gatehouse/rules/media"
 )
 
 // exchange is one request and its reply on their way through the gateway. It belongs to the request's goroutine.
@@ -117,9 +118,9 @@ func (x *exchange) run() {
 
 // identify finds who the client is and what the request is called.
 func (x *exchange) identify(clients *clientip.Resolver) {
-	kind, _ := inspect.ParseContentType(x.request.Header["Content-Type"])
+	kind, _ := media.ParseContentType(x.request.Header["Content-Type"])
 	x.out = clients.Outgoing(clientip.Inbound{
-		Header: x.request.Header, Host: x.request.Host, Scheme: x.conn.Scheme(), Conn: x.conn.Addresses, GRPC: kind == inspect.KindGRPC,
+		Header: x.request.Header, Host: x.request.Host, Scheme: x.conn.Scheme(), Conn: x.conn.Addresses, GRPC: kind == media.GRPC,
 	})
 }
 

@@ -67,7 +67,7 @@ func TestByMode(t *testing.T) {
 		{"score", "", get("/search?q=%3Cscript%3Ealert(1)%3C/script%3E&utf8=%E2%9C%93|x"), event.CRSScore, 403},
 		{"score in a form", "", post("/login?next=a//b", "application/x-www-form-urlencoded", "user=1%27+OR+%271%27%3D%271%27--+-&user=b"), event.CRSScore, 403},
 		{"rule", "    rules:\n      - { name: no-admin, when: { path: \"/admin/**\" }, then: block }\n", get("/admin/users"), event.Rule, 403},
-		{"list", "    rules:\n      - { name: from-office, when: { client: office }, then: block }\n", get("/"), event.Rule, 403},
+		{"list", "    rules:\n      - { name: from-office, when: { client: office }, then: block }\n", get("/"), event.List, 403},
 		{"content type", "", post("/", "application/x-unheard-of", "a=b"), event.ContentType, 415},
 		{"two content types", "", post("/", "text/plain", "a=b", "Content-Type: application/json"), event.ContentType, 415},
 		{"charset", "", post("/", "application/json; charset=utf-16", `{"a":1}`), event.Charset, 415},

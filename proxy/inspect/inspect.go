@@ -11,12 +11,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
+	"gatehouse/rules/media"
 )
 
 // Options are the settings of one route.
@@ -67,7 +69,7 @@ type Inspection struct {
 	request  *rules.Request
 	header   http.Header
 	tx       rules.Transaction
-	kind     Kind
+	kind     media.Kind
 	body     *body
 	reply    *body
 	outcome  Outcome
@@ -112,7 +114,7 @@ func Begin(opts Options, request *rules.Request, header http.Header) *Inspection
 
 // Headers judges everything but the body. A nil Refusal lets the request go on.
 func (i *Inspection) Headers() *Refusal {
-	kind, err := ParseContentType(i.header["Content-Type"])
+	kind, err := media.ParseContentType(i.header["Content-Type"])
 	i.kind = kind
 	if i.tx == nil {
 		return nil
@@ -124,9 +126,9 @@ func (i *Inspection) Headers() *Refusal {
 }
 
 // contentType judges what ParseContentType found.
-func (i *Inspection) contentType(kind Kind, err error) *Refusal {
+func (i *Inspection) contentType(kind media.Kind, err error) *Refusal {
 	switch {
-	case errors.Is(err, errCharset):
+	case errors.Is(err, media.ErrCharset):
 		return i.refuse(event.Charset, http.StatusUnsupportedMediaType, err.Error())
 	case err != nil:
 		return i.refuse(event.ContentType, http.StatusUnsupportedMediaType, err.Error())
@@ -174,7 +176,7 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 			return r, nil
 		}
 	}
-	if i.kind == KindXML {
+	if i.kind == media.XML {
 		if reason, detail := checkXML(i.body.inspected().Reader); reason != "" {
 			if r := i.refuse(reason, xmlStatus(reason), detail); r != nil {
 				return r, nil
@@ -351,10 +353,7 @@ func (i *Inspection) Close() *Outcome {
 		result := i.tx.Close()
 		i.outcome.Phases[rules.PhaseLogging] += time.Since(start)
 		i.outcome.Result = result
-		if result.Interruption != nil && i.outcome.Verdict == event.Pass {
-			reason, detail := reasonOf(result.Interruption.Rule)
-			i.decide(event.Detect, reason, detail)
-		}
+		i.conclude(result)
 		if result.Uninspected {
 			i.uninspected(CauseRuleOff, 0)
 		}
@@ -408,7 +407,11 @@ func (c *countingReader) Read(p []byte) (int, error) {
 // RequestHeaders gives the header fields of a request as the rules see them, Host first and the others in the order
 // of their names.
 func RequestHeaders(r *http.Request) []rules.Header {
-	return append([]rules.Header{{Name: "Host", Value: r.Host}}, headerList(r.Header)...)
+	list := []rules.Header{{Name: "Host", Value: r.Host}}
+	if len(r.TransferEncoding) > 0 { // net/http has taken it out of the header
+		list = append(list, rules.Header{Name: "Transfer-Encoding", Value: strings.Join(r.TransferEncoding, ", ")})
+	}
+	return append(list, headerList(r.Header)...)
 }
 
 // BodyEnded says whether the client has sent all of its body.

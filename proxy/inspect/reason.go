@@ -2,8 +2,12 @@ package inspect
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"gatehouse/proxy/event"
+	"gatehouse/rules"
+	"gatehouse/rules/policy"
 )
 
 // reasonOf gives the event reason of a disruptive rule: the base rules and the score rules have their own.
@@ -21,4 +25,37 @@ func reasonOf(rule int) (event.Reason, string) {
 		return event.BodySyntax, "the request target does not parse"
 	}
 	return event.Rule, fmt.Sprintf("rule %d", rule)
+}
+
+// conclude completes the outcome by what the transaction found: in detect, what block would have done; and for a rule
+// of the operator's, its name.
+func (i *Inspection) conclude(result *rules.Result) {
+	if result.Interruption != nil && i.outcome.Verdict == event.Pass {
+		reason, detail := reasonOf(result.Interruption.Rule)
+		i.decide(event.Detect, reason, detail)
+	}
+	for _, m := range result.Matches {
+		staged := slices.Contains(m.Tags, policy.TagStageDetect)
+		if staged && i.outcome.Verdict == event.Pass {
+			i.decide(event.Detect, event.Rule, "")
+		} else if result.Interruption == nil || m.Rule != result.Interruption.Rule {
+			continue
+		}
+		if i.outcome.Reason != event.Rule {
+			return
+		}
+		for _, tag := range m.Tags {
+			if name, ok := strings.CutPrefix(tag, policy.TagList); ok {
+				i.outcome.Reason = event.List
+				i.outcome.Detail = "list " + name
+			}
+			if name, ok := strings.CutPrefix(tag, policy.TagRule); ok && i.outcome.Reason == event.Rule {
+				i.outcome.Detail = "rule " + name
+				if staged {
+					i.outcome.Detail += ", which is in stage detect"
+				}
+			}
+		}
+		return
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gatehouse/proxy/event"
+	"gatehouse/rules/media"
 )
 
 // checkXML reads the prolog of an XML document, up to its root element, and gives the reason to refuse it: a document
@@ -33,8 +34,8 @@ func checkXML(r io.Reader) (event.Reason, string) {
 				return event.Doctype, "the XML document has a document type (DOCTYPE)"
 			}
 		case xml.ProcInst:
-			if name := xmlEncoding(string(t.Inst)); t.Target == "xml" && name != "" && !slices.Contains(charsets, name) {
-				return event.Charset, fmt.Sprintf("XML encoding %q is not one of %s", name, strings.Join(charsets, ", "))
+			if name := xmlEncoding(string(t.Inst)); t.Target == "xml" && name != "" && !slices.Contains(media.Charsets, name) {
+				return event.Charset, fmt.Sprintf("XML encoding %q is not one of %s", name, strings.Join(media.Charsets, ", "))
 			}
 		case xml.StartElement:
 			return "", ""

@@ -15,6 +15,7 @@ import (
 
 	"gatehouse/rules"
 	"gatehouse/rules/coraza/body"
+	"gatehouse/rules/media"
 )
 
 // The TX variables that lowered text reads. Keys are lower case.
@@ -26,6 +27,7 @@ const (
 	txRoute       = "gatehouse_route"
 	txTraffic     = "gatehouse_traffic"
 	txNow         = "gatehouse_now"
+	txKind        = "gatehouse_kind"
 )
 
 // set sets a variable with a single value. Coraza's own are all settable; its interface does not say so.
@@ -36,6 +38,18 @@ func set(v collection.Collection, value string) {
 // setTX sets a TX variable.
 func setTX(v plugintypes.TransactionVariables, key, value string) {
 	v.TX().Set(key, []string{value})
+}
+
+// kindOf is the kind of the request's body, unknown if its Content-Type cannot be read in exactly one way.
+func kindOf(headers []rules.Header) string {
+	var fields []string
+	for _, h := range headers {
+		if strings.EqualFold(h.Name, "Content-Type") {
+			fields = append(fields, h.Value)
+		}
+	}
+	kind, _ := media.ParseContentType(fields)
+	return kind.String()
 }
 
 // fillRequest gives Coraza everything that phase 1 sees.
@@ -58,6 +72,7 @@ func fillRequest(tx types.Transaction, state plugintypes.TransactionState, r *ru
 	setTX(v, txApplication, r.Application)
 	setTX(v, txRoute, r.Route)
 	setTX(v, txTraffic, r.Traffic)
+	setTX(v, txKind, kindOf(r.Headers))
 	setTX(v, txNow, strconv.FormatInt(r.Time.Unix(), 10))
 	setTime(state, r.Time.UTC())
 }

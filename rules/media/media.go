@@ -1,4 +1,7 @@
-package inspect
+// Package media reads Content-Type: the one place where the kind of a body is decided.
+//
+// Invariant: gateway, rules and upstream go by the same media type. What cannot be read in exactly one way is an error.
+package media
 
 import (
 	"errors"
@@ -6,8 +9,6 @@ import (
 	"mime"
 	"slices"
 	"strings"
-
-	"gatehouse/proxy/config"
 )
 
 // Kind is how a body is read: it decides the body processor and whether a cut body still parses.
@@ -15,16 +16,16 @@ type Kind int
 
 // The kinds of body.
 const (
-	KindNone      Kind = iota // no Content-Type
-	KindForm                  // application/x-www-form-urlencoded
-	KindMultipart             // multipart/form-data and its relatives
-	KindJSON
-	KindNDJSON
-	KindXML
-	KindText
-	KindBinary
-	KindGRPC
-	KindUnknown // a type that no traffic takes
+	None      Kind = iota // no Content-Type
+	Form                  // application/x-www-form-urlencoded
+	Multipart             // multipart/form-data
+	JSON
+	NDJSON
+	XML
+	Text
+	Binary
+	GRPC
+	Unknown // a type that no traffic takes
 )
 
 var kindNames = [...]string{"none", "form", "multipart", "json", "ndjson", "xml", "text", "binary", "grpc", "unknown"}
@@ -32,33 +33,33 @@ var kindNames = [...]string{"none", "form", "multipart", "json", "ndjson", "xml"
 func (k Kind) String() string { return kindNames[k] }
 
 // Cuttable says whether the first part of such a body can be inspected alone. The others are inspected whole.
-func (k Kind) Cuttable() bool { return k != KindJSON && k != KindNDJSON && k != KindXML }
+func (k Kind) Cuttable() bool { return k != JSON && k != NDJSON && k != XML }
 
-// charsets are the charsets that the rules can read: all of them agree with ASCII on its bytes.
-var charsets = []string{"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-15", "windows-1252"}
+// Charsets are the charsets that the rules can read: all of them agree with ASCII on its bytes.
+var Charsets = []string{"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-15", "windows-1252"}
 
 // Errors of ParseContentType.
 var (
-	errContentType = errors.New("Content-Type")
-	errCharset     = errors.New("charset")
+	ErrContentType = errors.New("Content-Type") // missing parts, sent twice, or not a media type
+	ErrCharset     = errors.New("charset")      // one that the rules cannot read
 )
 
 // ParseContentType reads the Content-Type fields of a message (RFC 9110, section 8.3). It is the one place where they
 // are read: the kind chooses the body processor, and the field is forwarded as it is or refused.
 func ParseContentType(fields []string) (Kind, error) {
 	if len(fields) == 0 {
-		return KindNone, nil
+		return None, nil
 	}
 	if len(fields) > 1 {
-		return KindUnknown, fmt.Errorf("%w: sent %d times", errContentType, len(fields))
+		return Unknown, fmt.Errorf("%w: sent %d times", ErrContentType, len(fields))
 	}
 	mediaType, params, err := mime.ParseMediaType(fields[0])
 	if err != nil {
-		return KindUnknown, fmt.Errorf("%w: %w", errContentType, err)
+		return Unknown, fmt.Errorf("%w: %w", ErrContentType, err)
 	}
 	kind := kindOf(mediaType)
-	if charset, ok := params["charset"]; ok && !slices.Contains(charsets, strings.ToLower(charset)) {
-		return kind, fmt.Errorf("%w: %q is not one of %s", errCharset, charset, strings.Join(charsets, ", "))
+	if charset, ok := params["charset"]; ok && !slices.Contains(Charsets, strings.ToLower(charset)) {
+		return kind, fmt.Errorf("%w: %q is not one of %s", ErrCharset, charset, strings.Join(Charsets, ", "))
 	}
 	return kind, nil
 }
@@ -67,54 +68,39 @@ func ParseContentType(fields []string) (Kind, error) {
 func kindOf(mediaType string) Kind {
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
-		return KindForm
-	case "multipart/form-data", "multipart/mixed", "multipart/related":
-		return KindMultipart
+		return Form
+	case "multipart/form-data":
+		return Multipart
 	case "application/json", "text/json", "application/csp-report", "application/reports+json":
-		return KindJSON
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/json-seq":
-		return KindNDJSON
+		return JSON
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines":
+		return NDJSON
 	case "application/xml", "text/xml":
-		return KindXML
+		return XML
 	case "application/grpc", "application/grpc-web", "application/grpc-web-text":
-		return KindGRPC
+		return GRPC
 	case "application/octet-stream", "application/pdf", "application/zip", "application/gzip", "application/x-gzip",
 		"application/x-tar", "application/x-bzip2", "application/zstd", "application/x-7z-compressed", "application/wasm",
 		"application/protobuf", "application/x-protobuf", "application/cbor", "application/msgpack", "application/x-msgpack",
 		"application/msword", "application/rtf", "application/avro", "application/x-amz-cbor-1.1":
-		return KindBinary
+		return Binary
 	}
 	major, minor, ok := strings.Cut(mediaType, "/")
 	switch {
 	case !ok:
-		return KindUnknown
+		return Unknown
 	case strings.HasSuffix(minor, "+json"):
-		return KindJSON
+		return JSON
 	case strings.HasSuffix(minor, "+xml"):
-		return KindXML
+		return XML
 	case strings.HasPrefix(mediaType, "application/grpc+"), strings.HasPrefix(mediaType, "application/grpc-web+"), strings.HasPrefix(mediaType, "application/grpc-web-text+"):
-		return KindGRPC
-	case major == "text":
-		return KindText
+		return GRPC
+	case major == "text", major == "multipart", mediaType == "application/json-seq": // rules see the whole text
+		return Text
 	case major == "image", major == "audio", major == "video", major == "font", major == "model":
-		return KindBinary
+		return Binary
 	case major == "application" && strings.HasPrefix(minor, "vnd."):
-		return KindBinary
+		return Binary
 	}
-	return KindUnknown
-}
-
-// takes says which kinds of request body a traffic carries (the table in docs/configuration.md).
-func takes(t config.Traffic, k Kind) bool {
-	switch t {
-	case config.TrafficAuto:
-		return k != KindGRPC && k != KindUnknown
-	case config.TrafficAPI:
-		return k == KindNone || k == KindForm || k == KindMultipart || k == KindJSON || k == KindNDJSON || k == KindXML
-	case config.TrafficGRPC:
-		return k == KindGRPC
-	case config.TrafficWebSocket:
-		return k == KindNone
-	}
-	return false
+	return Unknown
 }

@@ -1,0 +1,49 @@
+package media
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestParseContentType(t *testing.T) {
+	tests := []struct {
+		fields []string
+		kind   Kind
+		err    error
+	}{
+		{nil, None, nil},
+		{[]string{"application/x-www-form-urlencoded"}, Form, nil},
+		{[]string{"Application/X-WWW-Form-Urlencoded; charset=UTF-8"}, Form, nil},
+		{[]string{"multipart/form-data; boundary=x"}, Multipart, nil},
+		{[]string{"application/json"}, JSON, nil},
+		{[]string{"application/problem+json"}, JSON, nil},
+		{[]string{"application/vnd.api+json"}, JSON, nil},
+		{[]string{"application/x-ndjson"}, NDJSON, nil},
+		{[]string{"application/csp-report"}, JSON, nil},
+		{[]string{"application/json-seq"}, Text, nil},
+		{[]string{"multipart/mixed; boundary=x"}, Text, nil},
+		{[]string{"text/xml"}, XML, nil},
+		{[]string{"application/soap+xml"}, XML, nil},
+		{[]string{"image/svg+xml"}, XML, nil},
+		{[]string{"text/plain"}, Text, nil},
+		{[]string{"text/csv; charset=iso-8859-1"}, Text, nil},
+		{[]string{"application/octet-stream"}, Binary, nil},
+		{[]string{"image/png"}, Binary, nil},
+		{[]string{"application/vnd.ms-excel"}, Binary, nil},
+		{[]string{"application/grpc+proto"}, GRPC, nil},
+		{[]string{"application/x-unheard-of"}, Unknown, nil},
+		{[]string{"nonsense"}, Unknown, nil},
+		{[]string{""}, Unknown, ErrContentType},
+		{[]string{"text/plain; charset=utf-16"}, Text, ErrCharset},
+		{[]string{"application/json; charset=utf-7"}, JSON, ErrCharset},
+		{[]string{"text/plain; charset=utf-8; charset=utf-7"}, Unknown, ErrContentType},
+		{[]string{"application/json", "text/plain"}, Unknown, ErrContentType},
+		{[]string{"application/json, text/plain"}, Unknown, ErrContentType},
+	}
+	for _, tt := range tests {
+		kind, err := ParseContentType(tt.fields)
+		if kind != tt.kind || !errors.Is(err, tt.err) {
+			t.Errorf("%q: got %v, %v, want %v, %v", tt.fields, kind, err, tt.kind, tt.err)
+		}
+	}
+}

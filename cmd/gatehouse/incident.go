@@ -52,6 +52,7 @@ request was legitimate. -yaml prints it alone.`,
 				if found.event == nil {
 					return found.missing(id)
 				}
+				tuning.Resolve(found.event)
 				suggestion := tuning.Suggest(found.event, time.Now())
 				switch {
 				case *yaml:
@@ -145,13 +146,14 @@ func (c *cli) printIncident(e *event.Event, s tuning.Suggestion) {
 	w := c.stdout
 	fmt.Fprintf(w, "%s  %s  %s\n\n", e.Incident, strings.ToUpper(printable(string(e.Verdict), 16)), moment(e.Time))
 	printField(w, "why", printable(tuning.Why(e), 600))
+	printField(w, "detail", detailLine(e))
 	printField(w, "request", requestLine(e))
 	client := printable(e.Client, 64)
 	if e.UserAgent != "" {
 		client += "  " + printable(e.UserAgent, 100)
 	}
 	printField(w, "client", client)
-	printField(w, "status", statusLine(e))
+	printField(w, "answer", statusLine(e))
 	printField(w, "application", placeLine(e))
 	printField(w, "scores", scoreLine(e.Scores))
 	printField(w, "revision", printable(e.Revision, 80))

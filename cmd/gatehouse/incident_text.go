@@ -46,6 +46,14 @@ func statusLine(e *event.Event) string {
 	return s + " by the " + e.AnsweredBy
 }
 
+// detailLine is the detail of a refusal that rules did not make.
+func detailLine(e *event.Event) string {
+	if e.Reason == event.CRSScore || e.Reason == event.Rule {
+		return ""
+	}
+	return printable(e.Detail, 512)
+}
+
 // placeLine is where in the configuration the request was judged.
 func placeLine(e *event.Event) string {
 	if e.Application == "" {

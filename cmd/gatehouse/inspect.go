@@ -16,7 +16,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"gatehouse/cmd/gatehouse/tuning"
 	"gatehouse/proxy"
+	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 )
 
@@ -31,8 +33,8 @@ func inspectCommand() command {
 
 A PATH is a file with one raw HTTP/1.1 request, or a directory, whose *.http files are taken with those of its
 subdirectories; "-", or no PATH at all, is stdin. Requests are judged by the code that serves them; nothing is sent
-anywhere. Lines may end in LF, and a Content-Length that is missing or wrong is corrected. Values are masked as in
-events. -o json prints one object a request, each in a line.
+anywhere. Lines may end in LF, a Content-Length that is missing or wrong is corrected, and a newline at the end of a file
+is no part of the body. Values are masked as in events. -o json prints one object a request, each in a line.
 
 Exit code 0 if every request could be read, whatever the verdicts are.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
@@ -57,6 +59,7 @@ Exit code 0 if every request could be read, whatever the verdicts are.`,
 				if err != nil {
 					return err
 				}
+				run.config, run.masker = loaded.Config, event.NewMasker()
 				if run.inspector, err = proxy.NewInspector(loaded, zap.NewNop()); err != nil {
 					return err
 				}
@@ -86,6 +89,8 @@ type inspection struct {
 	client     netip.AddrPort
 	output     *string
 	sources    []requestSource
+	config     *config.Config
+	masker     *event.Masker
 	inspector  *proxy.Inspector
 }
 
@@ -94,6 +99,8 @@ type judged struct {
 	file  string
 	event *event.Event // masked
 	notes []string
+	// forwarded says that the upstream would have been asked.
+	forwarded bool
 	// problem says that the request could not be read. event then says what a gateway answers, nil if it would not
 	// even see a request.
 	problem error
@@ -155,23 +162,36 @@ func (n *inspection) judge(s requestSource) judged {
 		j.problem = err
 		return j
 	}
-	raw, j.notes = prepare(raw, n.host)
+	raw = prepare(raw, n.host)
 	report, err := n.inspector.Inspect(raw, n.client)
 	if err != nil {
 		j.problem = fmt.Errorf("%w; a gateway answers 400", err)
-		j.event = unreadable(raw, err, n.client)
+		j.event = n.masker.Event(unreadable(raw, err, n.client))
 		return j
 	}
 	j.notes = append(j.notes, report.Notes...)
-	j.event = event.NewMasker().Event(eventOf(report))
+	j.forwarded = report.Forwarded
+	e := eventOf(report, headerOf(raw, "Content-Type"))
+	if e.Mode == "" {
+		e.Mode, e.Policy = settingsOf(n.config, e)
+	}
+	j.event = n.masker.Event(e)
 	return j
 }
 
-// eventOf gives the event of a report, also of a request that makes none.
-func eventOf(r *proxy.Report) *event.Event {
-	if r.Event != nil {
-		return r.Event
+// eventOf gives the event of a report, also of a request that makes none, with its targets resolved.
+func eventOf(r *proxy.Report, contentType string) *event.Event {
+	e := r.Event
+	if e == nil {
+		e = passed(r)
+		e.ContentType = contentType
 	}
+	tuning.Resolve(e)
+	return e
+}
+
+// passed is the event of a request that makes none.
+func passed(r *proxy.Report) *event.Event {
 	a := &r.Access
 	path, query, _ := strings.Cut(a.Path, "?")
 	e := &event.Event{
@@ -180,15 +200,27 @@ func eventOf(r *proxy.Report) *event.Event {
 		Protocol: a.Protocol, UserAgent: a.UserAgent, Status: a.Status, AnsweredBy: a.AnsweredBy,
 		UpstreamStatus: a.UpstreamStatus, Revision: a.Revision,
 	}
-	for _, u := range a.Uninspected {
-		if u.Cause == "mode_disabled" {
-			e.Mode = "disabled"
-		}
-	}
 	if r.Result != nil {
 		e.Scores, e.Rules = r.Result.Scores, r.Result.Matches
 	}
 	return e
+}
+
+// settingsOf gives the mode and the policy under which a request was judged, which an event tells and a request that
+// passes does not.
+func settingsOf(cfg *config.Config, e *event.Event) (mode, policy string) {
+	for _, a := range cfg.Applications {
+		if a.Name != e.Application {
+			continue
+		}
+		mode, policy = string(a.Mode), a.Policy
+		for _, r := range a.Routes {
+			if r.Mode != "" && r.Path == e.Route {
+				mode = string(r.Mode)
+			}
+		}
+	}
+	return mode, policy
 }
 
 // unreadable is the event of text that is not an HTTP request: a gateway refuses it in every mode.
@@ -202,7 +234,7 @@ func unreadable(raw []byte, err error, client netip.AddrPort) *event.Event {
 		e.Method = fields[0]
 		e.Path, e.Query, _ = strings.Cut(fields[1], "?")
 	}
-	return event.NewMasker().Event(e)
+	return e
 }
 
 // hostHelp says what it means that no application has the host of a request.

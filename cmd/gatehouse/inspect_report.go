@@ -109,8 +109,13 @@ func (r *inspectReport) single(j judged) {
 	if e.Reason == event.UnknownHost {
 		printField(w, "", hostHelp(e.Host))
 	}
+	printField(w, "detail", detailLine(e))
 	printField(w, "request", requestLine(e))
-	printField(w, "status", statusLine(e))
+	if j.forwarded {
+		printField(w, "answer", "the upstream's: it is forwarded")
+	} else {
+		printField(w, "answer", statusLine(e))
+	}
 	printField(w, "application", placeLine(e))
 	printField(w, "scores", scoreLine(e.Scores))
 	for _, n := range j.notes {

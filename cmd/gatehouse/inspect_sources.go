@@ -79,10 +79,9 @@ func filesBelow(path string, extensions ...string) ([]string, error) {
 	return files, err
 }
 
-// prepare makes a request that was written by hand one that can be read: editors end files with a newline, which is no
-// part of the body.
-func prepare(raw []byte, host string) ([]byte, []string) {
-	var notes []string
+// prepare makes a request that was written by hand one that can be read: a missing Content-Length is added, and the
+// newline with which editors end a file is no part of the body.
+func prepare(raw []byte, host string) []byte {
 	raw = bytes.TrimLeft(raw, "\r\n") // RFC 9112, section 2.2
 	head, body, gap := splitHead(raw)
 	lines := strings.Split(head, "\n")
@@ -102,16 +101,14 @@ func prepare(raw []byte, host string) ([]byte, []string) {
 	}
 	ended := bytes.TrimSuffix(bytes.TrimSuffix(body, []byte("\n")), []byte("\r"))
 	if len(ended) < len(body) && !chunked && (length < 0 || length == len(ended)) {
-		if length < 0 && len(ended) > 0 {
-			notes = append(notes, "the newline at the end of the text was not taken for a part of the body")
-		}
 		body = ended
 	}
+	end := ""
+	if strings.Contains(head, "\r\n") || gap == "\r\n\r\n" {
+		end = "\r"
+	}
 	if host != "" {
-		line := "Host: " + host
-		if strings.Contains(head, "\r\n") {
-			line += "\r"
-		}
+		line := "Host: " + host + end
 		if hostLine >= 0 {
 			lines[hostLine] = line
 		} else {
@@ -119,7 +116,21 @@ func prepare(raw []byte, host string) ([]byte, []string) {
 		}
 		head = strings.Join(lines, "\n")
 	}
-	return append([]byte(head+gap), body...), notes
+	if len(body) > 0 && length < 0 && !chunked {
+		head += end + "\nContent-Length: " + strconv.Itoa(len(body))
+	}
+	return append([]byte(head+gap), body...)
+}
+
+// headerOf gives the first value of a header of a raw request.
+func headerOf(raw []byte, name string) string {
+	head, _, _ := splitHead(raw)
+	for line := range strings.SplitSeq(head, "\n") {
+		if n, value, found := strings.Cut(line, ":"); found && strings.EqualFold(n, name) {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // splitHead cuts raw at its first empty line, which is gap with the line end before it.

@@ -127,7 +127,7 @@ func (c *cli) printReport(r *tuning.Report, files []string, app string) error {
 		}
 		return errors.New(what + " in " + strings.Join(files, ", ") + " in that time")
 	}
-	fmt.Fprintf(w, "%s to %s: %s", minute(r.From), minute(r.To), count(r.Events, "event"))
+	fmt.Fprintf(w, "%s UTC: %s", span(r.From, r.To), count(r.Events, "event"))
 	if r.AccessRecords > 0 {
 		fmt.Fprintf(w, ", %s", count(r.AccessRecords, "access record"))
 	}
@@ -139,10 +139,24 @@ func (c *cli) printReport(r *tuning.Report, files []string, app string) error {
 	return nil
 }
 
+// span writes a time from and to.
+func span(from, to time.Time) string {
+	switch {
+	case minute(from) == minute(to):
+		return minute(from)
+	case from.UTC().Format(time.DateOnly) == to.UTC().Format(time.DateOnly):
+		return minute(from) + " to " + to.UTC().Format("15:04")
+	}
+	return minute(from) + " to " + minute(to)
+}
+
 func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
-// maxPlaces bounds what is printed of one application; -o json has everything.
-const maxPlaces = 20
+// What is printed of one application; -o json has everything.
+const (
+	maxPlaces  = 20
+	maxAttacks = 5
+)
 
 func printApplication(w io.Writer, a *tuning.Application) {
 	fmt.Fprintf(w, "\n%s", printable(a.Name, 64))
@@ -179,18 +193,44 @@ func printApplication(w io.Writer, a *tuning.Application) {
 	if len(always) > 0 {
 		fmt.Fprintf(w, "  %-18s %s\n", "in every mode", strings.Join(always, ", "))
 	}
-	for i := range a.Places {
-		if i == maxPlaces {
-			fmt.Fprintf(w, "\n  and %s (-o json has them all)\n", count(len(a.Places)-maxPlaces, "more place"))
-			break
-		}
-		printPlace(w, &a.Places[i])
-	}
+	printPlaces(w, a.Places)
 	if len(a.Notes) > 0 {
 		fmt.Fprintln(w)
 	}
 	for _, n := range a.Notes {
 		fmt.Fprintf(w, "  note: %s\n", n)
+	}
+}
+
+// printPlaces prints what is to settle in full, and the attacks in a line each.
+func printPlaces(w io.Writer, places []tuning.Place) {
+	var attacks []tuning.Place
+	shown, hidden := 0, 0
+	for i := range places {
+		switch {
+		case places[i].Judgement == tuning.Attack:
+			attacks = append(attacks, places[i])
+		case shown < maxPlaces:
+			shown++
+			printPlace(w, &places[i])
+		default:
+			hidden++
+		}
+	}
+	if hidden > 0 {
+		fmt.Fprintf(w, "\n  and %s (-o json has them all)\n", count(hidden, "more place"))
+	}
+	if len(attacks) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n  probably attacks, by clients that were refused in many ways:\n")
+	for i := range attacks {
+		if i == maxAttacks {
+			fmt.Fprintf(w, "    and %s (-o json has them all)\n", count(len(attacks)-maxAttacks, "more place"))
+			break
+		}
+		p := &attacks[i]
+		fmt.Fprintf(w, "    %s: %s, %s, such as %s\n", printable(p.String(), 120), count(p.Clients, "client"), count(p.Requests, "request"), p.Incident)
 	}
 }
 
@@ -221,7 +261,7 @@ func percent(share *float64) string {
 
 func printPlace(w io.Writer, p *tuning.Place) {
 	fmt.Fprintf(w, "\n  %s\n", printable(p.String(), 200))
-	fmt.Fprintf(w, "    %s, %s, %s to %s\n", count(p.Clients, "client"), count(p.Requests, "request"), minute(p.First), minute(p.Last))
+	fmt.Fprintf(w, "    %s, %s, %s\n", count(p.Clients, "client"), count(p.Requests, "request"), span(p.First, p.Last))
 	for i, r := range p.Rules {
 		if i == 6 {
 			fmt.Fprintf(w, "    and %s\n", count(len(p.Rules)-6, "more rule"))
@@ -233,14 +273,11 @@ func printPlace(w io.Writer, p *tuning.Place) {
 		}
 		fmt.Fprintln(w)
 	}
-	switch p.Judgement {
-	case tuning.FalsePositive:
+	if p.Judgement == tuning.FalsePositive {
 		fmt.Fprintf(w, "    probably a false positive; the exclusion: gatehouse incident %s\n", p.Incident)
-	case tuning.Attack:
-		fmt.Fprintf(w, "    probably an attack, by clients refused at up to %s; an example: gatehouse incident %s\n", count(p.Elsewhere, "place"), p.Incident)
-	default:
-		fmt.Fprintf(w, "    look at it: gatehouse incident %s\n", p.Incident)
+		return
 	}
+	fmt.Fprintf(w, "    look at it: gatehouse incident %s\n", p.Incident)
 }
 
 func printUnknown(w io.Writer, hosts []tuning.UnknownHost) {

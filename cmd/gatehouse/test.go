@@ -163,12 +163,13 @@ func runCase(inspector *proxy.Inspector, client netip.AddrPort, c *rulestest.Cas
 	if c.Response != nil {
 		return problem("a response section", "none: nothing is sent to an upstream, so no reply is judged")
 	}
-	report, err := inspector.Inspect(c.Request.Wire(), client)
+	raw := c.Request.Wire()
+	report, err := inspector.Inspect(raw, client)
 	if err != nil {
 		return c.Check(rulestest.Outcome{Verdict: rulestest.VerdictBlock, Status: 400, Err: err})
 	}
 	outcome := rulestest.Outcome{Verdict: rulestest.Verdict(report.Access.Verdict), Status: report.Access.Status, Result: report.Result}
-	e := eventOf(report)
+	e := eventOf(report, headerOf(raw, "Content-Type"))
 	switch {
 	case e.Verdict == event.Detect: // the client's status says nothing of the refusal
 		outcome.Status = 0

@@ -2,6 +2,7 @@ package tuning
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"gatehouse/proxy/event"
@@ -31,11 +32,11 @@ var explanations = map[event.Reason]explanation{
 	event.BodyTooLarge:    {"its body is longer than the route takes", "Raise body.max_bytes of the route."},
 	event.BodyNotInspect:  {"its body is longer than what is inspected, and the route refuses such bodies", "Raise body.inspect_bytes of the route, or set body.oversize: inspect_prefix."},
 	event.BodyTimeout:     {"the client stopped sending the body", "timeouts.body_idle of the listener is how long it may pause."},
-	event.ContentType:     {"the route's traffic does not take the content type", "Choose the traffic: of the route that takes it, or correct the Content-Type that the client sends."},
+	event.ContentType:     {"the route's traffic does not take the content type", "Choose traffic: of the route so that it takes it, or correct the Content-Type that the client sends."},
 	event.Charset:         {"its character set is not one that is inspected", "Let the client send UTF-8."},
 	event.ContentEncoding: {"its content encoding is unknown, stacked, or does not decode", "Let the client send gzip, deflate, br or zstd, one of them, or no encoding."},
 	event.Doctype:         {"its XML has a document type, whose entities no rule could see", "Let the client send XML without DOCTYPE."},
-	event.BodySyntax:      {"its body does not parse, so that the rules cannot see what the upstream would", "Correct the client, or the Content-Type that it sends. A rule that refuses what does not parse cannot be excluded: the other rules rely on it."},
+	event.BodySyntax:      {"its body does not parse", "Correct the client, or the Content-Type that it sends. A rule that refuses what does not parse cannot be excluded: the other rules rely on it."},
 	event.Arguments:       {"it has more arguments than are inspected", "Let the client send fewer, or as a file. This cannot be excluded: arguments beyond the limit are seen by no rule."},
 	event.WorkBound:       {"inspection would cost more than one request may", "Look at the request: such bodies are rarely legitimate."},
 	event.InspectionError: {"inspection itself failed", "The detail and the gateway's log say why. on_inspection_error decides what happens then."},
@@ -47,17 +48,20 @@ var explanations = map[event.Reason]explanation{
 	event.Internal:        {"a fault inside the gateway", "The gateway's log has the details at this time."},
 }
 
+// keyed finds the key and the present value of a limit in the detail of an event.
+var keyed = regexp.MustCompile(`body\.[a-z_]+ \(([0-9][^)]*)\)`)
+
 // Advice says what to do about an event whose verdict does not come from a rule that could be excluded.
 func Advice(e *event.Event) string {
 	x, ok := explanations[e.Reason]
 	if !ok {
 		return "The reason is not one that this version knows."
 	}
-	s := "An exclusion does not help: " + x.why
-	if e.Detail != "" {
-		s += " (" + e.Detail + ")"
+	s := "An exclusion does not help: " + x.why + ". " + x.help
+	if value := keyed.FindStringSubmatch(e.Detail); value != nil {
+		s += " It is " + value[1] + " now."
 	}
-	return s + ". " + x.help
+	return s
 }
 
 // ByMode says whether the reason is one that mode block refuses for and mode detect only records. All others hold in
@@ -109,14 +113,10 @@ func cause(e *event.Event) string {
 			return strings.TrimSpace(fmt.Sprintf("rule %d matched: %s", m.Rule, m.Message))
 		}
 	}
-	x, ok := explanations[e.Reason]
-	switch {
-	case !ok:
-		return string(e.Reason)
-	case e.Detail != "":
-		return x.why + ": " + e.Detail
+	if x, ok := explanations[e.Reason]; ok {
+		return x.why
 	}
-	return x.why
+	return string(e.Reason)
 }
 
 func scoreCause(e *event.Event) string {

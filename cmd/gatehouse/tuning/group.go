@@ -80,10 +80,14 @@ func (p *Place) by() string {
 // spread is the time from which on several clients at one place are no coincidence.
 const spread = time.Hour
 
-// Clients that were refused at as many places, or in as many classes of attack, are taken for attackers.
+// A client is taken for an attacker if it was refused at many places for more than one class of attack, or for many
+// classes. Where its other requests are known, a good part of them must have been refused.
 const (
-	manyPlaces  = 4
-	manyClasses = 3
+	manyPlaces   = 4
+	moreClasses  = 2
+	manyClasses  = 3
+	refusedShare = 0.25
+	refusedMost  = 0.5 // enough by itself at many places
 )
 
 // hit is an event as far as grouping needs it.
@@ -106,7 +110,7 @@ type hitRule struct {
 
 func hitOf(e *event.Event) hit {
 	h := hit{at: e.Time, client: e.Client, incident: e.Incident, method: e.Method, path: PathPattern(e.Path), reason: e.Reason}
-	matches := Contributing(e)
+	matches, _ := fewestOf(e, Contributing(e))
 	for i := range matches {
 		m := &matches[i]
 		r := hitRule{id: m.Rule, message: m.Message, targets: targetsOf(m)}
@@ -161,8 +165,9 @@ type gatheredRule struct {
 	message string
 }
 
-// group gathers hits by place and by rule, those with most clients first.
-func group(hits []hit, clients int) ([]Place, []Group) {
+// group gathers hits by place and by rule, those with most clients first. requests counts each client's requests, those
+// that passed too; it is empty where that is not known.
+func group(hits []hit, requests map[string]int, clients int) ([]Place, []Group) {
 	widenPaths(hits)
 	places := map[placeKey]*gatheredPlace{}
 	seen := map[string]*footprint{}
@@ -170,9 +175,10 @@ func group(hits []hit, clients int) ([]Place, []Group) {
 		h := &hits[i]
 		f := seen[h.client]
 		if f == nil {
-			f = &footprint{places: map[placeKey]bool{}, classes: map[string]bool{}}
+			f = &footprint{places: map[placeKey]bool{}, classes: map[string]bool{}, requests: requests[h.client]}
 			seen[h.client] = f
 		}
+		f.refused++
 		for _, c := range h.classes {
 			f.classes[c] = true
 		}
@@ -226,12 +232,18 @@ func (p *gatheredPlace) take(h *hit, target string) {
 
 // footprint is where a client was refused.
 type footprint struct {
-	places  map[placeKey]bool
-	classes map[string]bool
+	places            map[placeKey]bool
+	classes           map[string]bool
+	refused, requests int // requests is 0 if it is not known
 }
 
 func (f *footprint) attacker() bool {
-	return len(f.places) >= manyPlaces || len(f.classes) >= manyClasses
+	various := len(f.classes) >= manyClasses || len(f.places) >= manyPlaces && len(f.classes) >= moreClasses
+	if f.requests == 0 {
+		return various
+	}
+	refused := ratio(f.refused, f.requests)
+	return various && refused >= refusedShare || len(f.places) >= manyPlaces && refused >= refusedMost
 }
 
 func (p *gatheredPlace) place(k placeKey, clients int, seen map[string]*footprint) Place {

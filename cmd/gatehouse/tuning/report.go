@@ -114,6 +114,7 @@ type gathered struct {
 	causes                      map[string]*Cause
 	always                      map[event.Reason]*tally
 	hits                        []hit
+	clients                     map[string]int // requests of each client, from access records
 }
 
 // tally counts requests and clients.
@@ -164,7 +165,7 @@ func widen(from, to *time.Time, at time.Time) {
 func (b *Builder) application(name string, at time.Time) *gathered {
 	g := b.apps[name]
 	if g == nil {
-		g = &gathered{causes: map[string]*Cause{}, always: map[event.Reason]*tally{}}
+		g = &gathered{causes: map[string]*Cause{}, always: map[event.Reason]*tally{}, clients: map[string]int{}}
 		b.apps[name] = g
 	}
 	widen(&g.from, &g.to, at)
@@ -182,6 +183,7 @@ func (b *Builder) Access(a Access) {
 	}
 	g := b.application(a.Application, a.Time)
 	g.requests++
+	g.clients[a.Client]++
 	request := false
 	for _, u := range a.Uninspected {
 		c := g.causes[u.Cause]
@@ -198,8 +200,9 @@ func (b *Builder) Access(a Access) {
 	}
 }
 
-// Event takes an event.
+// Event takes an event, and resolves its targets.
 func (b *Builder) Event(e *event.Event) {
+	Resolve(e)
 	if !b.takes(e.Application, e.Time) {
 		return
 	}
@@ -279,7 +282,7 @@ func (b *Builder) conclude(name string, g *gathered) Application {
 	slices.SortFunc(a.Always, func(x, y Always) int {
 		return cmp.Or(cmp.Compare(y.Requests, x.Requests), cmp.Compare(x.Reason, y.Reason))
 	})
-	a.Places, a.Groups = group(g.hits, b.opts.Clients)
+	a.Places, a.Groups = group(g.hits, g.clients, b.opts.Clients)
 	b.judge(&a, g)
 	return a
 }
@@ -305,6 +308,9 @@ func (b *Builder) judge(a *Application, g *gathered) {
 	if len(a.Settle) > 0 {
 		a.Conclusion = Settle
 	}
+	if n := len(g.hits); n >= 20 && oneClient(g.hits) {
+		a.Notes = append(a.Notes, fmt.Sprintf("all %d refusals are of one client, %s: if it is a load balancer, check trusted_hops", n, g.hits[0].client))
+	}
 	if attacks > 0 {
 		a.Notes = append(a.Notes, fmt.Sprintf("%s probably attacks; mode block would refuse them", pluralVerb(attacks, "place is", "places are")))
 	}
@@ -323,6 +329,10 @@ func (b *Builder) judge(a *Application, g *gathered) {
 		a.Conclusion = Settle
 		a.Settle = append(a.Settle, "set mode: detect and let it run for two days")
 	}
+}
+
+func oneClient(hits []hit) bool {
+	return !slices.ContainsFunc(hits, func(h hit) bool { return h.client != hits[0].client })
 }
 
 func share(n, of int) *float64 {

@@ -29,7 +29,8 @@ type Suggestion struct {
 	Messages map[int]string
 }
 
-// Suggest gives the smallest exclusions with which a request like that of e passes. They expire Validity after now.
+// Suggest gives the smallest exclusions with which a request like that of e passes. They expire Validity after now. It
+// resolves e's targets.
 func Suggest(e *event.Event, now time.Time) Suggestion {
 	if e.Verdict == event.Pass {
 		return Suggestion{Refused: "Nothing refused the request."}
@@ -37,6 +38,7 @@ func Suggest(e *event.Event, now time.Time) Suggestion {
 	if e.Reason != event.CRSScore && e.Reason != event.Rule {
 		return Suggestion{Refused: Advice(e)}
 	}
+	Resolve(e)
 	matches := Contributing(e)
 	if len(matches) == 0 {
 		return Suggestion{Refused: "The record does not name the rules that refused the request" + dropped(e) + ". gatehouse inspect judges the request again, if you have it."}
@@ -52,13 +54,10 @@ func Suggest(e *event.Event, now time.Time) Suggestion {
 		}
 		s.Messages[m.Rule] = m.Message
 	}
-	needed, spared := matches, []rules.Match(nil)
-	if e.Reason == event.CRSScore {
-		needed, spared = fewestOf(e, matches)
-	}
+	needed, spared := fewestOf(e, matches)
 	s.Exclusions = exclusions(e, needed, now)
 	if len(spared) > 0 {
-		s.Notes = append(s.Notes, "The rules "+ids(spared)+" stay in force there: what they add to the score is below the threshold.")
+		s.Notes = append(s.Notes, stays(spared))
 	}
 	if e.RulesDropped > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("%d more rules matched than the record has room for: the exclusion may not be enough.", e.RulesDropped))
@@ -69,6 +68,14 @@ func Suggest(e *event.Event, now time.Time) Suggestion {
 	return s
 }
 
+// stays says which rules the exclusions leave alone.
+func stays(spared []rules.Match) string {
+	if len(spared) == 1 {
+		return fmt.Sprintf("Rule %d stays in force there: what it adds to the score is below the threshold.", spared[0].Rule)
+	}
+	return "The rules " + ids(spared) + " stay in force there: what they add to the score is below the threshold."
+}
+
 // dropped says that rules are missing in the record.
 func dropped(e *event.Event) string {
 	if e.RulesDropped == 0 {
@@ -77,8 +84,12 @@ func dropped(e *event.Event) string {
 	return fmt.Sprintf(" (%d had no room in it)", e.RulesDropped)
 }
 
-// fewestOf splits the matches by the score that they count in, and looks for the fewest in each.
+// fewestOf gives the fewest of the contributing matches without which the request passes, and the others. It looks at
+// each score by itself.
 func fewestOf(e *event.Event, matches []rules.Match) (needed, spared []rules.Match) {
+	if e.Reason != event.CRSScore {
+		return matches, nil
+	}
 	isInbound := func(m *rules.Match) bool { return m.Phase <= rules.PhaseRequestBody }
 	inNeeded, inSpared := fewest(selected(matches, isInbound), e.Scores.Inbound, e.Scores.InboundThreshold)
 	outNeeded, outSpared := fewest(selected(matches, func(m *rules.Match) bool { return !isInbound(m) }), e.Scores.Outbound, e.Scores.OutboundThreshold)
@@ -123,11 +134,29 @@ func isMethod(m string) bool {
 	return m != "" && strings.IndexFunc(m, func(r rune) bool { return (r < 'A' || r > 'Z') && r != '-' && r != '_' }) < 0
 }
 
-// exclusionName is made of the path's last fixed segments and the first rule: orders-notes-942100.
+// exclusionName is made of the path's last fixed segments, the first target and the first rule:
+// orders-notes-comment-942100.
 func exclusionName(x *policy.Exclusion, taken map[string]bool) string {
+	words := nameWords(x.Path, "/")
+	words = words[max(0, len(words)-2):]
+	if len(x.Targets) > 0 {
+		target := nameWords(x.Targets[0], ":.[]")
+		words = append(words, target[max(0, len(target)-1):]...)
+	}
+	name := strings.Join(append(words, strconv.Itoa(x.Rules[0])), "-")
+	base := name
+	for n := 2; taken[name]; n++ {
+		name = base + "-" + strconv.Itoa(n)
+	}
+	taken[name] = true
+	return name
+}
+
+// nameWords gives the parts of s, cut at the separators, as words that a name can hold.
+func nameWords(s, separators string) []string {
 	var words []string
-	for s := range strings.SplitSeq(x.Path, "/") {
-		word := strings.Trim(strings.Map(func(r rune) rune {
+	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(separators, r) }) {
+		word := strings.Map(func(r rune) rune {
 			switch {
 			case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '_', r == '-':
 				return r
@@ -137,19 +166,12 @@ func exclusionName(x *policy.Exclusion, taken map[string]bool) string {
 				return '-'
 			}
 			return -1
-		}, s), "-_")
-		if word != "" {
-			words = append(words, word[:min(len(word), 20)])
+		}, part)
+		if word = strings.Trim(word[:min(len(word), 16)], "-_"); word != "" {
+			words = append(words, word)
 		}
 	}
-	words = words[max(0, len(words)-2):]
-	name := strings.Join(append(words, strconv.Itoa(x.Rules[0])), "-")
-	base := name
-	for n := 2; taken[name]; n++ {
-		name = base + "-" + strconv.Itoa(n)
-	}
-	taken[name] = true
-	return name
+	return words
 }
 
 // ids lists the rules of matches.

@@ -136,7 +136,7 @@ func (x *exchange) use(app *route.Application, r *route.Route) {
 func (x *exchange) inspect() *inspect.Inspection {
 	opts := x.route.options
 	opts.Traffic = x.traffic
-	opts.Rules = x.app.rules
+	opts.Rules, opts.Limits, opts.Client = x.app.rules, x.app.limits, x.out.Client
 	opts.Spill = x.server.spill
 	return inspect.Begin(opts, &rules.Request{
 		ID: x.out.RequestID, Time: x.start,

@@ -63,27 +63,39 @@ func TestByMode(t *testing.T) {
 		request string
 		reason  event.Reason
 		status  int
+
+		policies string
+		warmUp   string
 	}{
-		{"score", "", get("/search?q=%3Cscript%3Ealert(1)%3C/script%3E&utf8=%E2%9C%93|x"), event.CRSScore, 403},
-		{"score in a form", "", post("/login?next=a//b", "application/x-www-form-urlencoded", "user=1%27+OR+%271%27%3D%271%27--+-&user=b"), event.CRSScore, 403},
-		{"rule", "    rules:\n      - { name: no-admin, when: { path: \"/admin/**\" }, then: block }\n", get("/admin/users"), event.Rule, 403},
-		{"list", "    rules:\n      - { name: from-office, when: { client: office }, then: block }\n", get("/"), event.List, 403},
-		{"content type", "", post("/", "application/x-unheard-of", "a=b"), event.ContentType, 415},
-		{"two content types", "", post("/", "text/plain", "a=b", "Content-Type: application/json"), event.ContentType, 415},
-		{"charset", "", post("/", "application/json; charset=utf-16", `{"a":1}`), event.Charset, 415},
-		{"encoding unknown", "", post("/", "text/plain", "abc", "Content-Encoding: compress"), event.ContentEncoding, 415},
-		{"encoding broken", "", post("/", "text/plain", "this is not gzip", "Content-Encoding: gzip"), event.ContentEncoding, 415},
-		{"encoding with trailing bytes", "", post("/", "text/plain", gzipped(t, "abc")+"x", "Content-Encoding: gzip"), event.ContentEncoding, 415},
-		{"document type", "", post("/", "application/xml", `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`), event.Doctype, 400},
-		{"JSON syntax", "", post("/", "application/json", `{"a":`), event.BodySyntax, 400},
-		{"multipart strictness", "", post("/", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"a\"; name=\"c\"\r\n\r\nx\r\n--b--\r\n"), event.BodySyntax, 400},
-		{"arguments", "", post("/", "application/x-www-form-urlencoded", strings.Repeat("a=1&", 1200)+"z=2"), event.Arguments, 400},
-		{"inspect_bytes with reject", "    routes:\n      - { path: /, body: { max_bytes: 1MiB, inspect_bytes: 1KiB, oversize: reject } }\n", post("/", "text/plain", long), event.BodyNotInspect, 413},
+		{name: "rate limit", more: "    policy: limited\n", request: post("/login", "application/x-www-form-urlencoded", "email=a%40example.com&password=x"), reason: event.RateLimit, status: 429,
+			policies: "policies:\n  - name: limited\n    rate_limits: [{ name: login, path: /login, methods: [POST], key: [client, \"form:email\"], limit: 1/1h }]\n",
+			warmUp:   post("/login", "application/x-www-form-urlencoded", "password=y&email=A%40example.com")},
+		{name: "score", more: "", request: get("/search?q=%3Cscript%3Ealert(1)%3C/script%3E&utf8=%E2%9C%93|x"), reason: event.CRSScore, status: 403},
+		{name: "score in a form", more: "", request: post("/login?next=a//b", "application/x-www-form-urlencoded", "user=1%27+OR+%271%27%3D%271%27--+-&user=b"), reason: event.CRSScore, status: 403},
+		{name: "rule", more: "    rules:\n      - { name: no-admin, when: { path: \"/admin/**\" }, then: block }\n", request: get("/admin/users"), reason: event.Rule, status: 403},
+		{name: "list", more: "    rules:\n      - { name: from-office, when: { client: office }, then: block }\n", request: get("/"), reason: event.List, status: 403},
+		{name: "content type", more: "", request: post("/", "application/x-unheard-of", "a=b"), reason: event.ContentType, status: 415},
+		{name: "two content types", more: "", request: post("/", "text/plain", "a=b", "Content-Type: application/json"), reason: event.ContentType, status: 415},
+		{name: "charset", more: "", request: post("/", "application/json; charset=utf-16", `{"a":1}`), reason: event.Charset, status: 415},
+		{name: "encoding unknown", more: "", request: post("/", "text/plain", "abc", "Content-Encoding: compress"), reason: event.ContentEncoding, status: 415},
+		{name: "encoding broken", more: "", request: post("/", "text/plain", "this is not gzip", "Content-Encoding: gzip"), reason: event.ContentEncoding, status: 415},
+		{name: "encoding with trailing bytes", more: "", request: post("/", "text/plain", gzipped(t, "abc")+"x", "Content-Encoding: gzip"), reason: event.ContentEncoding, status: 415},
+		{name: "document type", more: "", request: post("/", "application/xml", `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`), reason: event.Doctype, status: 400},
+		{name: "JSON syntax", more: "", request: post("/", "application/json", `{"a":`), reason: event.BodySyntax, status: 400},
+		{name: "multipart strictness", more: "", request: post("/", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"a\"; name=\"c\"\r\n\r\nx\r\n--b--\r\n"), reason: event.BodySyntax, status: 400},
+		{name: "arguments", more: "", request: post("/", "application/x-www-form-urlencoded", strings.Repeat("a=1&", 1200)+"z=2"), reason: event.Arguments, status: 400},
+		{name: "inspect_bytes with reject", more: "    routes:\n      - { path: /, body: { max_bytes: 1MiB, inspect_bytes: 1KiB, oversize: reject } }\n", request: post("/", "text/plain", long), reason: event.BodyNotInspect, status: 413},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, mode := range []string{"block", "detect"} {
 				upstream := proxytest.NewUpstream(t)
-				g := proxytest.Start(t, application(upstream.URL, mode, tt.more))
+				g := proxytest.Start(t, application(upstream.URL, mode, tt.more)+tt.policies)
+				if tt.warmUp != "" { // uses up the limit
+					if status, _ := exchange(t, g.URL, tt.warmUp); status != 200 {
+						t.Fatalf("%s: the request within the limit got %d", mode, status)
+					}
+				}
+				before := len(upstream.Requests())
 				response, body := proxytest.Raw(t, g.URL, tt.request)
 				if response == nil {
 					t.Fatalf("%s: no response", mode)
@@ -100,8 +112,11 @@ func TestByMode(t *testing.T) {
 					if response.StatusCode != tt.status || e.Verdict != event.Block {
 						t.Errorf("block: status %d, verdict %s, want %d", response.StatusCode, e.Verdict, tt.status)
 					}
-					if n := len(upstream.Requests()); n != 0 {
+					if n := len(upstream.Requests()) - before; n != 0 {
 						t.Errorf("block: %d requests reached the upstream", n)
+					}
+					if tt.status == 429 && response.Header.Get("Retry-After") == "" {
+						t.Error("block: 429 without Retry-After")
 					}
 					if response.Header.Get("X-Gatehouse-Incident") != e.Incident || !strings.Contains(body, e.Incident) {
 						t.Errorf("block: the client was not told incident %s: %v %s", e.Incident, response.Header, body)

@@ -31,7 +31,7 @@ func (x *exchange) refuse() {
 	r := reply.Reply{
 		Status: f.Status, Reason: f.Reason, Incident: x.access.Incident, Time: x.start, Host: x.request.Host, Allow: x.allow,
 	}
-	if f.Status == http.StatusServiceUnavailable {
+	if r.RetryAfter = f.RetryAfter; f.Status == http.StatusServiceUnavailable {
 		r.RetryAfter = retryAfter
 	}
 	if f.Reason == event.UpgradeRefused {

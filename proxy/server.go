@@ -24,6 +24,7 @@ import (
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
+	"gatehouse/proxy/limit"
 	"gatehouse/proxy/listener"
 	"gatehouse/proxy/upstream"
 	"gatehouse/rules"
@@ -69,6 +70,7 @@ type Server struct {
 	registry  *upstream.Registry // nil offline
 	records   *event.Recorder
 	incidents *event.Source
+	counters  *limit.Counters // of rate limits; they outlive a reload
 	started   time.Time
 	clients   recentClients
 
@@ -158,7 +160,7 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger.Named("proxy"), gatherer: registry, started: time.Now(),
 		incidents: event.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
-		engine: opts.Engine,
+		engine: opts.Engine, counters: limit.NewCounters(0),
 	}
 	if s.engine == nil {
 		s.engine = coraza.New(coraza.Options{Log: opts.Logger, Target: policy.TargetOf})

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/inspect"
+	"gatehouse/proxy/limit"
 	"gatehouse/proxy/reply"
 	"gatehouse/proxy/route"
 	"gatehouse/rules"
@@ -39,7 +40,8 @@ type state struct {
 // application is what an application of the configuration became.
 type application struct {
 	config   *config.Application
-	rules    rules.RuleSet // nil if no route inspects
+	rules    rules.RuleSet  // nil if no route inspects
+	limits   *limit.Limiter // nil if there are none
 	template *reply.Template
 	routes   []*site
 	metrics  *appMetrics
@@ -135,6 +137,12 @@ func (s *Server) buildApplication(st *state, loaded *config.Loaded, index int) (
 			return nil, inText(loaded, index, err)
 		}
 		app.rules = set
+		if limits := loaded.Config.RateLimits(c.Policy); len(limits) > 0 {
+			if app.limits, err = limit.New(c.Name+"/"+c.Policy, limits, s.counters); err != nil {
+				return nil, at(loaded, fmt.Sprintf("applications[%d].policy", index), err)
+			}
+			st.close = append(st.close, app.limits.Close)
+		}
 		st.close = append(st.close, set.Close)
 		if err := s.prove(app); err != nil {
 			return nil, at(loaded, fmt.Sprintf("applications[%d]", index), err)

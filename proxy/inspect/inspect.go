@@ -15,8 +15,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/proxy/clientip"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/limit"
 	"gatehouse/rules"
 	"gatehouse/rules/media"
 )
@@ -28,7 +30,9 @@ type Options struct {
 	Body    config.Body
 	Reply   config.Response
 	OnError config.OnInspectionError
-	Rules   rules.RuleSet // nil in mode disabled
+	Rules   rules.RuleSet  // nil in mode disabled
+	Limits  *limit.Limiter // nil if there are none
+	Client  clientip.Client
 	Spill   *SpillDir
 	// Status is the status of a refusal by score, 0 for 403.
 	Status int
@@ -41,6 +45,8 @@ type Refusal struct {
 	Status   int
 	Drop     bool   // close the connection without a reply
 	Location string // of a rule's redirect
+	// RetryAfter is when the client may come again, 0 if that is not known.
+	RetryAfter time.Duration
 }
 
 // Outcome is what inspection came to.
@@ -119,6 +125,9 @@ func (i *Inspection) Headers() *Refusal {
 	if i.tx == nil {
 		return nil
 	}
+	if r := i.limited((*limit.Limiter).EvaluateHeaders); r != nil {
+		return r
+	}
 	if r := i.contentType(kind, err); r != nil {
 		return r
 	}
@@ -162,13 +171,16 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 		return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(rules.Body{}) }), nil
 	}
 
-	limit := int64(i.opts.Body.InspectBytes)
+	most := int64(i.opts.Body.InspectBytes)
 	reject := i.opts.Body.Oversize == config.OversizeReject
 	if !i.kind.Cuttable() && (!reject || i.opts.Mode == config.ModeDetect) {
-		limit = max(limit, int64(i.opts.Body.MaxBytes))
+		most = max(most, int64(i.opts.Body.MaxBytes))
 	}
-	if refusal, err := i.takeIn(limit); refusal != nil || err != nil {
+	if refusal, err := i.takeIn(most); refusal != nil || err != nil {
 		return refusal, err
+	}
+	if r := i.limited((*limit.Limiter).EvaluateBody); r != nil {
+		return r, nil
 	}
 	if reject && i.opts.Body.InspectBytes < i.opts.Body.MaxBytes && i.body.over(int64(i.opts.Body.InspectBytes)) {
 		detail := fmt.Sprintf("the body is longer than body.inspect_bytes (%s) and body.oversize is reject", i.opts.Body.InspectBytes)

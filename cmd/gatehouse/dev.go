@@ -83,14 +83,14 @@ func (d *dev) run(ctx context.Context) error {
 			_ = demo.Stop(ctx) // the process ends anyway
 		}()
 	}
-	colour := event.Plain
-	if d.cli.getenv("NO_COLOR") == "" && isTerminal(d.cli.stdout) {
-		colour = event.Colored
+	colour := event.NoColor
+	if f, ok := d.cli.stdout.(*os.File); ok {
+		colour = event.ColorFor(f)
 	}
 	return d.cli.serve(ctx, proxy.Options{
 		Load:   func() (*config.Loaded, error) { return loadConfig(devConfig) },
 		Logger: logger, Stdout: d.cli.stdout, DrainTimeout: 3 * time.Second, Version: version(),
-		Events: func(e *event.Event) { _ = event.Readable(d.cli.stdout, e, colour) }, // a closed terminal
+		Console: d.cli.stdout, Color: colour,
 	}, func(s *proxy.Server) error {
 		d.banner(s, found, usesShop)
 		return nil
@@ -218,14 +218,4 @@ Use your application through the gateway, then:
 `, name)
 	}
 	fmt.Fprintf(w, "\nEvents follow, one line each. Ctrl-C ends.\n\n")
-}
-
-// isTerminal says whether w is a terminal.
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

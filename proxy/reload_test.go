@@ -90,7 +90,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	stop := load(t, g.URL, 4)
 	rejected := 0
-	for i := range 200 {
+	for i := range reloads {
 		if i%2 == 0 {
 			g.Configure(good(i))
 			if err := g.Reload(); err != nil {
@@ -110,7 +110,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 	}
 	sent, failures := stop()
-	t.Logf("%d requests during 200 reloads, %d of them rejected", sent, rejected)
+	t.Logf("%d requests during %d reloads, %d of them rejected", sent, reloads, rejected)
 	if sent < 100 {
 		t.Errorf("only %d requests were sent", sent)
 	}

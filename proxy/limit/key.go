@@ -48,24 +48,26 @@ func unescape(name string) string {
 	return string(b)
 }
 
-// flatten turns the JSON path items[0].id, which is not empty, into the name under which the body processor puts the value: json.items.0.id.
+// flatten turns the JSON path items[0].id, which is not empty, into the name under which the body processor puts the
+// value: json.items.0.id.
 func flatten(path string) string {
 	b := []byte("json")
 	if path[0] != '[' {
 		b = append(b, '.')
 	}
+	index := false // within brackets
 	for i := 0; i < len(path); i++ {
-		switch path[i] {
-		case '\\':
+		switch c := path[i]; {
+		case c == '\\' && i+1 < len(path):
 			i++
-			if i < len(path) {
-				b = append(b, path[i])
-			}
-		case '[':
-			b = append(b, '.')
-		case ']':
-		default:
 			b = append(b, path[i])
+		case c == '[':
+			index = true
+			b = append(b, '.')
+		case c == ']' && index:
+			index = false
+		default:
+			b = append(b, c)
 		}
 	}
 	return string(b)
@@ -80,11 +82,11 @@ func (r *rule) hash(seed maphash.Seed, v *values) (key uint64, ok bool) {
 	named := false
 	for _, p := range r.key {
 		if p.kind == policy.KindClient {
-			var prefix []byte
+			var addr netip.Addr
 			if !shared {
-				prefix = subscriber(v.request.Client.Addr.Addr())
+				addr = v.request.Client.Addr.Addr()
 			}
-			write(&h, prefix)
+			writeSubscriber(&h, addr)
 			continue
 		}
 		value := v.value(p)
@@ -95,22 +97,27 @@ func (r *rule) hash(seed maphash.Seed, v *values) (key uint64, ok bool) {
 }
 
 // write adds a value with its length: ab, c and a, bc are different keys.
-func write[T string | []byte](h *maphash.Hash, value T) {
-	var length [8]byte
-	binary.LittleEndian.PutUint64(length[:], uint64(len(value)))
-	_, _ = h.Write(length[:]) // never fails, by its contract
-	_, _ = h.WriteString(string(value))
+func write(h *maphash.Hash, value string) {
+	writeNumber(h, uint64(len(value)))
+	_, _ = h.WriteString(value) // never fails, by its contract
 }
 
-// subscriber gives what one client cannot change at will of its address: all of IPv4, the first 64 bits of IPv6.
-func subscriber(addr netip.Addr) []byte {
-	switch addr = addr.Unmap(); {
-	case addr.Is4():
-		b := addr.As4()
-		return b[:]
-	case addr.Is6():
-		b := addr.As16()
-		return b[:8]
+// writeSubscriber adds what one client cannot change at will of its address: all of IPv4, the first 64 bits of IPv6.
+func writeSubscriber(h *maphash.Hash, addr netip.Addr) {
+	addr = addr.Unmap()
+	writeNumber(h, uint64(addr.BitLen()))
+	if !addr.IsValid() {
+		return
 	}
-	return nil
+	n := number(addr)
+	writeNumber(h, n.high)
+	if addr.Is4() {
+		writeNumber(h, n.low)
+	}
+}
+
+func writeNumber(h *maphash.Hash, n uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], n)
+	_, _ = h.Write(b[:]) // never fails, by its contract
 }

@@ -87,7 +87,9 @@ func (s *shard) grow() {
 	s.sets = make([]set, 2*len(old))
 	for i := range old {
 		for j, x := range old[i] {
-			s.sets[x.key&uint64(len(s.sets)-1)][j] = x
+			if x.full > 0 { // ever used
+				s.sets[x.key&uint64(len(s.sets)-1)][j] = x
+			}
 		}
 	}
 }

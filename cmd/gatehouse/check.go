@@ -23,7 +23,7 @@ self-tested as before a reload; nothing is opened or bound. Exit code 1 if there
 			show := flags.Bool("print", false, "print the configuration with every default filled in")
 			output := outputFlag(flags)
 			return func(_ context.Context, args []string) error {
-				paths, err := configPaths(*path, args)
+				paths, err := c.configPaths(*path, args)
 				if err != nil {
 					return err
 				}
@@ -60,9 +60,10 @@ self-tested as before a reload; nothing is opened or bound. Exit code 1 if there
 	}
 }
 
-// configPaths gives the configuration of a command that takes it as -config or as its arguments.
-func configPaths(flagged string, args []string) ([]string, error) {
-	if flagged != "" {
+// configPaths gives the configuration of a command that takes it as -config or as its arguments, which win over the
+// environment.
+func (c *cli) configPaths(flagged string, args []string) ([]string, error) {
+	if flagged != "" && (len(args) == 0 || !c.fromEnv["config"]) {
 		if len(args) > 0 {
 			return nil, usagef("the configuration is given twice: by -config and as argument %q", args[0])
 		}

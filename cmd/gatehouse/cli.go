@@ -26,6 +26,9 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+
+	// fromEnv has the flags of the command that the environment set, not the command line.
+	fromEnv map[string]bool
 }
 
 // command is one word of the command line.
@@ -136,6 +139,7 @@ func (c *cli) parse(flags *flag.FlagSet, args []string) ([]string, error) {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	var err error
+	c.fromEnv = map[string]bool{}
 	flags.VisitAll(func(f *flag.Flag) {
 		value := c.getenv(envName(f.Name))
 		if value == "" || given[f.Name] || err != nil {
@@ -144,6 +148,7 @@ func (c *cli) parse(flags *flag.FlagSet, args []string) ([]string, error) {
 		if setErr := flags.Set(f.Name, value); setErr != nil {
 			err = usagef("environment variable %s: %v", envName(f.Name), setErr)
 		}
+		c.fromEnv[f.Name] = true
 	})
 	return positional, err
 }
@@ -169,7 +174,7 @@ func (c *cli) help(w io.Writer) {
 func (cmd command) usage(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprintf(w, "%s\n\nusage: gatehouse %s %s\n", strings.ToUpper(cmd.short[:1])+cmd.short[1:]+".", cmd.name, cmd.synopsis)
 	if cmd.long != "" {
-		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(cmd.long))
+		fmt.Fprintf(w, "\n%s\n", strings.Trim(cmd.long, "\n")) // indented examples may come first
 	}
 	any := false
 	flags.VisitAll(func(f *flag.Flag) {
@@ -204,7 +209,7 @@ func outputFlag(flags *flag.FlagSet) *string {
 
 // configFlag declares -config.
 func configFlag(flags *flag.FlagSet) *string {
-	return flags.String("config", "", "configuration, a file or a directory of *.yaml `path`")
+	return flags.String("config", "", "`path` of the configuration: a file, or a directory of *.yaml")
 }
 
 // printJSON writes v as one indented JSON document.

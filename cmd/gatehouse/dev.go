@@ -15,6 +15,7 @@ import (
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/listener"
 )
 
 // devFiles are what gatehouse dev leaves in the working directory.
@@ -39,8 +40,7 @@ gatehouse incident and gatehouse report find them.`,
 			flags.StringVar(&d.listen, "listen", "127.0.0.1:8080", "`address` of the gateway")
 			flags.StringVar(&d.admin, "admin", "127.0.0.1:9081", "`address` of the admin listener")
 			flags.StringVar(&d.shop, "shop", "127.0.0.1:9082", "`address` of the demo shop")
-			log := logFlags(flags)
-			log.level, log.format = "warn", "console"
+			log := logFlags(flags, "warn", "console")
 			return func(ctx context.Context, args []string) error {
 				if len(args) > 0 {
 					return usagef("no arguments are expected; -upstream URL names your application")
@@ -59,7 +59,7 @@ type dev struct {
 	log                           *logSettings
 }
 
-func (d *dev) run(ctx context.Context) error {
+func (d *dev) run(ctx context.Context) (err error) {
 	logger, err := d.log.build(d.cli.stderr)
 	if err != nil {
 		return err
@@ -68,6 +68,12 @@ func (d *dev) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	served := false
+	defer func() {
+		if err != nil && !found && !served {
+			err = d.giveUp(err)
+		}
+	}()
 	demo := shop.New(shop.Options{Logger: logger})
 	usesShop, err := d.usesShop()
 	if err != nil {
@@ -75,7 +81,7 @@ func (d *dev) run(ctx context.Context) error {
 	}
 	if usesShop {
 		if err := demo.Start(d.shop); err != nil {
-			return fmt.Errorf("%w; -shop ADDRESS takes another one, with the same address in %s", err, devConfig)
+			return fmt.Errorf("%w; -shop ADDRESS takes another one%s", err, map[bool]string{true: ", with the same address in " + devConfig}[found])
 		}
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -92,9 +98,23 @@ func (d *dev) run(ctx context.Context) error {
 		Logger: logger, Stdout: d.cli.stdout, DrainTimeout: 3 * time.Second, Version: version(),
 		Console: d.cli.stdout, Color: colour,
 	}, func(s *proxy.Server) error {
+		served = true
 		d.banner(s, found, usesShop)
 		return nil
 	})
+}
+
+// giveUp removes the configuration that was written for a start that failed, so that the next start does not take it for
+// the user's own, and names the flags in place of its keys.
+func (d *dev) giveUp(err error) error {
+	var bind *listener.BindError
+	if errors.As(err, &bind) {
+		bind.Key = "-listen"
+		if bind.Address == d.admin {
+			bind.Key = "-admin"
+		}
+	}
+	return errors.Join(err, os.Remove(devConfig))
 }
 
 // writeConfig writes gatehouse.yaml unless there is one. It says whether there was.

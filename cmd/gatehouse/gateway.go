@@ -36,9 +36,9 @@ Access records and events go where logs: says; the gateway's own log goes to std
 			path := configFlag(flags)
 			delay := flags.Duration("drain-delay", 5*time.Second, "how long to go on serving after readiness failed")
 			timeout := flags.Duration("drain-timeout", 30*time.Second, "how long requests may take to end after that")
-			log := logFlags(flags)
+			log := logFlags(flags, "info", "json")
 			return func(ctx context.Context, args []string) error {
-				if *path == "" && len(args) == 1 {
+				if len(args) == 1 && (*path == "" || c.fromEnv["config"]) {
 					*path, args = args[0], nil
 				}
 				if *path == "" || len(args) > 0 {
@@ -103,8 +103,8 @@ func tuneGC() {
 // logSettings are the flags of the process's own log.
 type logSettings struct{ level, format string }
 
-func logFlags(flags *flag.FlagSet) *logSettings {
-	l := &logSettings{level: "info", format: "json"}
+func logFlags(flags *flag.FlagSet, level, format string) *logSettings {
+	l := &logSettings{level: level, format: format}
 	flags.StringVar(&l.level, "log-level", l.level, "least `level` of the process's own log: debug, info, warn, error")
 	flags.StringVar(&l.format, "log-format", l.format, "`format` of the process's own log: json or console")
 	return l

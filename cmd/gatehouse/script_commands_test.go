@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -34,12 +35,14 @@ const patience = 20 * time.Second
 //	                         the answer has that status and a match, -status STATUS wants it at once
 //	capture NAME FILE REGEXP sets a variable to the first match in the file (or stdout, stderr)
 //	waitfor FILE REGEXP      waits until the file has a match
-//	normalize FILE NAME...   replaces the values of the variables in the file by their names
+//	normalize FILE NAME...   replaces the ports of the variables in the file by their names, of five letters as ports
+//	                         have digits, so that columns stay aligned
+//	json FILE                wants one JSON document
 //	exits CODE PROGRAM ARG...  runs a program and wants this exit code
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"ports": scriptPorts, "expand": scriptExpand, "httpget": scriptGet, "capture": scriptCapture, "waitfor": scriptWaitFor,
-		"normalize": scriptNormalize, "exits": scriptExits,
+		"normalize": scriptNormalize, "exits": scriptExits, "json": scriptJSON,
 	}
 }
 
@@ -178,7 +181,7 @@ func scriptNormalize(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := ts.ReadFile(args[0])
 	for _, name := range args[1:] {
-		text = strings.ReplaceAll(text, ts.Getenv(name), strings.Repeat("x", len(ts.Getenv(name))-len(name))+name)
+		text = strings.ReplaceAll(text, ":"+ts.Getenv(name+"_PORT"), ":"+name)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
@@ -196,6 +199,15 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s: exit code %d, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: json FILE")
+	}
+	if !json.Valid([]byte(ts.ReadFile(args[0]))) {
+		ts.Fatalf("%s is not a JSON document", args[0])
 	}
 }
 

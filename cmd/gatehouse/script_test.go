@@ -13,6 +13,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){
 		"gatehouse":    func() { os.Exit(run()) },
 		"testupstream": func() { os.Exit(runUpstream(os.Args[1:])) },
+		"docscurl":     func() { os.Exit(runCurl(os.Args[1:])) },
 	})
 }
 

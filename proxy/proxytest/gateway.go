@@ -169,15 +169,15 @@ func (g *Gateway) WaitEvents(n int) []*event.Event {
 	return list
 }
 
-// Eventually waits up to 10 seconds for a condition.
+// Eventually waits up to 30 seconds for a condition.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if condition() {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within 30 s", what)
 		}
 	}
 }

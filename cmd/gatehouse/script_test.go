@@ -37,5 +37,10 @@ func (l leakChecked) Run() int {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Cmds: scriptCommands(), RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *updateScripts,
+		Setup: func(e *testscript.Env) error {
+			// Under the race detector a program sleeps for a second before it ends; there are many here.
+			e.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+			return nil
+		},
 	})
 }

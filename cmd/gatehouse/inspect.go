@@ -242,7 +242,7 @@ func hostHelp(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	return fmt.Sprintf("no application has the host %q: a gateway answers 421. -host NAME judges the requests as those of another host", host)
+	return fmt.Sprintf("no application has the host %q: a gateway answers 421", host)
 }
 
 // isTerminal says whether f is a terminal.

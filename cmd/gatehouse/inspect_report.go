@@ -107,9 +107,11 @@ func (r *inspectReport) single(j judged) {
 	fmt.Fprintf(w, "%s\n\n", strings.ToUpper(string(e.Verdict)))
 	printField(w, "why", tuning.Why(e))
 	if e.Reason == event.UnknownHost {
-		printField(w, "", hostHelp(e.Host))
+		printField(w, "", hostHelp(e.Host)+". -host NAME judges the request as one of another host")
 	}
-	printField(w, "detail", detailLine(e))
+	if e.Reason != event.UnknownHost {
+		printField(w, "detail", detailLine(e))
+	}
 	printField(w, "request", requestLine(e))
 	if j.forwarded {
 		printField(w, "answer", "the upstream's: it is forwarded")

@@ -108,13 +108,12 @@ func prepare(raw []byte, host string) []byte {
 		end = "\r"
 	}
 	if host != "" {
-		line := "Host: " + host + end
 		if hostLine >= 0 {
-			lines[hostLine] = line
-		} else {
-			lines = append(lines[:1], append([]string{line}, lines[1:]...)...)
+			lines = append(lines[:hostLine], lines[hostLine+1:]...)
 		}
-		head = strings.Join(lines, "\n")
+		first := strings.TrimSuffix(lines[0], "\r")
+		head = strings.Join(append([]string{first + end, "Host: " + host + end}, lines[1:]...), "\n")
+		head = strings.TrimSuffix(head, "\r")
 	}
 	if len(body) > 0 && length < 0 && !chunked {
 		head += end + "\nContent-Length: " + strconv.Itoa(len(body))

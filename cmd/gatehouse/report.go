@@ -273,11 +273,11 @@ func printPlace(w io.Writer, p *tuning.Place) {
 		}
 		fmt.Fprintln(w)
 	}
+	what := "look at it"
 	if p.Judgement == tuning.FalsePositive {
-		fmt.Fprintf(w, "    probably a false positive; the exclusion: gatehouse incident %s\n", p.Incident)
-		return
+		what = "probably a false positive"
 	}
-	fmt.Fprintf(w, "    look at it: gatehouse incident %s\n", p.Incident)
+	fmt.Fprintf(w, "    %s: %s\n", what, printable(p.Hint(), 400))
 }
 
 func printUnknown(w io.Writer, hosts []tuning.UnknownHost) {

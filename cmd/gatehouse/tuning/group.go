@@ -34,6 +34,9 @@ type Place struct {
 	Judgement Judgement    `json:"judgement"`
 	Incident  string       `json:"incident"` // an example, the newest
 	Rules     []PlaceRule  `json:"rules"`
+	// Widened says that Path has a * in place of many different segments: an exclusion that gatehouse incident suggests
+	// for one of them needs this path.
+	Widened bool `json:"widened,omitempty"`
 	// Elsewhere is the number of places at which the client of an attack was refused.
 	Elsewhere int `json:"elsewhere,omitempty"`
 }
@@ -77,6 +80,17 @@ func (p *Place) by() string {
 	return plural(p.Clients, "client") + ", " + plural(p.Requests, "request")
 }
 
+// Hint says what to run about the place.
+func (p *Place) Hint() string {
+	switch {
+	case len(p.Rules) == 0:
+		return "gatehouse incident " + p.Incident + " says what helps"
+	case p.Widened:
+		return fmt.Sprintf("gatehouse incident %s prints the exclusion for one of the paths; with path: %q it holds for all", p.Incident, p.Path)
+	}
+	return "gatehouse incident " + p.Incident + " prints the exclusion"
+}
+
 // spread is the time from which on several clients at one place are no coincidence.
 const spread = time.Hour
 
@@ -96,6 +110,7 @@ type hit struct {
 	client, incident string
 	method           string
 	path             string // a pattern
+	widened          bool   // by widenPaths
 	reason           event.Reason
 	rules            []hitRule
 	classes          []string
@@ -155,9 +170,10 @@ func (h *hit) keys() []placeKey {
 // gatheredPlace is a place in the making.
 type gatheredPlace struct {
 	tally
-	first time.Time
-	rules map[int]*gatheredRule
-	order []int
+	first   time.Time
+	widened bool
+	rules   map[int]*gatheredRule
+	order   []int
 }
 
 type gatheredRule struct {
@@ -213,6 +229,7 @@ func group(hits []hit, requests map[string]int, clients int) ([]Place, []Group) 
 // take counts a hit.
 func (p *gatheredPlace) take(h *hit, target string) {
 	p.add(h.client, h.incident, h.at)
+	p.widened = p.widened || h.widened
 	if h.at.Before(p.first) {
 		p.first = h.at
 	}
@@ -250,6 +267,7 @@ func (p *gatheredPlace) place(k placeKey, clients int, seen map[string]*footprin
 	out := Place{
 		Method: k.method, Path: k.path, Target: k.target, Reason: k.reason, Requests: p.requests, Clients: len(p.clients),
 		First: p.first, Last: p.last, Incident: p.incident, Rules: []PlaceRule{},
+		Widened: p.widened,
 	}
 	slices.Sort(p.order)
 	for _, id := range p.order {
@@ -331,6 +349,7 @@ func widenPaths(hits []hit) {
 		for i := range hits {
 			if key, _, ok := around(&hits[i]); ok && len(siblings[key]) >= manySiblings {
 				_, hits[i].path, _ = strings.Cut(key, " ")
+				hits[i].widened = true
 			}
 		}
 		if !deeper {

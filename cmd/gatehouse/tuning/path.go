@@ -3,6 +3,8 @@ package tuning
 import (
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gatehouse/proxy/route"
 )
@@ -43,7 +45,7 @@ func segmentPattern(s string) string {
 	if s == "" {
 		return s
 	}
-	if isVariable(s) || strings.Contains(s, maskMark) || strings.Contains(s, "**") || strings.ContainsAny(s, "?#\x00\r\n") {
+	if isVariable(s) || strings.Contains(s, maskMark) || strings.Contains(s, "**") || strings.ContainsAny(s, "?#") || !isText(s) {
 		return "*"
 	}
 	if name, extension, found := cutLast(s, '.'); found && isVariable(name) && !isVariable(extension) {
@@ -53,6 +55,11 @@ func segmentPattern(s string) string {
 		return word + "-*"
 	}
 	return s
+}
+
+// isText says whether s can stand in a configuration: UTF-8 without control characters.
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != ' ' })
 }
 
 func cutLast(s string, sep byte) (before, after string, found bool) {

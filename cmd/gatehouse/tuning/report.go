@@ -294,9 +294,9 @@ func (b *Builder) judge(a *Application, g *gathered) {
 		p := &a.Places[i]
 		switch p.Judgement {
 		case FalsePositive:
-			a.Settle = append(a.Settle, fmt.Sprintf("%s is probably a false positive (%s): gatehouse incident %s prints the exclusion", p, p.by(), p.Incident))
+			a.Settle = append(a.Settle, fmt.Sprintf("%s is probably a false positive (%s): %s", p, p.by(), p.Hint()))
 		case Look:
-			a.Settle = append(a.Settle, fmt.Sprintf("look at %s (%s): gatehouse incident %s", p, p.by(), p.Incident))
+			a.Settle = append(a.Settle, fmt.Sprintf("look at %s (%s): %s", p, p.by(), p.Hint()))
 		case Attack:
 			attacks++
 		}
@@ -308,11 +308,15 @@ func (b *Builder) judge(a *Application, g *gathered) {
 	if len(a.Settle) > 0 {
 		a.Conclusion = Settle
 	}
-	if n := len(g.hits); n >= 20 && oneClient(g.hits) {
+	if n := len(g.hits); n >= 20 && len(g.clients) <= 1 && oneClient(g.hits) {
 		a.Notes = append(a.Notes, fmt.Sprintf("all %d refusals are of one client, %s: if it is a load balancer, check trusted_hops", n, g.hits[0].client))
 	}
 	if attacks > 0 {
-		a.Notes = append(a.Notes, fmt.Sprintf("%s probably attacks; mode block would refuse them", pluralVerb(attacks, "place is", "places are")))
+		then := "mode block would refuse them"
+		if a.Mode == "block" {
+			then = "they are refused"
+		}
+		a.Notes = append(a.Notes, fmt.Sprintf("%s probably attacks; %s", pluralVerb(attacks, "place is", "places are"), then))
 	}
 	if span := g.to.Sub(g.from); span < 24*time.Hour {
 		seen := plural(g.requests, "request")

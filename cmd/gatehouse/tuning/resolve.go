@@ -9,7 +9,8 @@ import (
 )
 
 // Resolve fills in the targets that a rule set could not tell: ARGS holds the arguments of query and body together, and
-// the event knows the query. An argument that could be in both keeps no target. It changes e.
+// the event knows the query: a name that is in it is taken for the query's. If the body has it too, an exclusion for the
+// query has no effect, so that the guess widens nothing. It changes e.
 func Resolve(e *event.Event) {
 	if strings.Contains(e.Query, cutMark) {
 		return
@@ -30,6 +31,7 @@ func Resolve(e *event.Event) {
 			}
 			switch {
 			case inQuery[strings.ToLower(key)]:
+				t.Target = policy.TargetOf(strings.Replace(variable, "ARGS", "ARGS_GET", 1), key, processor)
 			case inText:
 				t.Target = string(policy.KindBody)
 			default:
@@ -42,11 +44,12 @@ func Resolve(e *event.Event) {
 // textArgument is the argument as which rules see a body of plain text.
 const textArgument = "ARGS:body"
 
-// formProcessor is the body processor of a form's content type, empty for others.
+// formProcessor is the body processor of a form's content type, empty for others. A body without a type is read as a
+// form.
 func formProcessor(contentType string) string {
 	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
 	switch strings.TrimSpace(media) {
-	case "application/x-www-form-urlencoded":
+	case "application/x-www-form-urlencoded", "":
 		return "URLENCODED"
 	case "multipart/form-data":
 		return "MULTIPART"

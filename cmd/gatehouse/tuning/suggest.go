@@ -139,6 +139,9 @@ func isMethod(m string) bool {
 func exclusionName(x *policy.Exclusion, taken map[string]bool) string {
 	words := nameWords(x.Path, "/")
 	words = words[max(0, len(words)-2):]
+	if len(words) == 0 {
+		words = []string{"root"}
+	}
 	if len(x.Targets) > 0 {
 		target := nameWords(x.Targets[0], ":.[]")
 		words = append(words, target[max(0, len(target)-1):]...)

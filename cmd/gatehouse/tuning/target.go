@@ -1,34 +1,53 @@
 package tuning
 
 import (
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gatehouse/rules"
 	"gatehouse/rules/policy"
 )
 
 // targetsOf gives the targets at which an exclusion would have to take the rule away, each once and generalised. None
-// means that the rule looks at the request as a whole.
+// means that the rule looks at the request as a whole, or at values that cannot be named.
 func targetsOf(m *rules.Match) []string {
 	var targets []string
 	seen := map[string]bool{}
 	for _, t := range m.Targets {
 		g, ok := targetPattern(t)
-		if ok && !seen[g] {
+		switch {
+		case ok && !seen[g]:
 			seen[g] = true
 			targets = append(targets, g)
+		case !ok && isValue(t):
+			return nil
 		}
 	}
 	return targets
 }
 
+// isValue says whether a matched target is a value of the request. Others, such as TX, are what rules made of values:
+// without the values they do not match.
+func isValue(t rules.MatchedTarget) bool {
+	variable, _, _ := strings.Cut(t.Variable, ":")
+	for _, prefix := range []string{"ARGS", "FILES", "REQUEST_COOKIES", "REQUEST_HEADERS", "RESPONSE_HEADERS"} {
+		if strings.HasPrefix(variable, prefix) {
+			return !isAbsent(t)
+		}
+	}
+	return false
+}
+
 // targetPattern is what an exclusion names for a matched target: any index of a list, any key that looks like an
-// identifier. There is none for what cannot be excluded, was masked or cut, or is not in the request at all.
+// identifier, and anything in place of what was masked or cut. There is none for what cannot be excluded, or is not in
+// the request at all.
 func targetPattern(t rules.MatchedTarget) (string, bool) {
-	if t.Target == "" || strings.Contains(t.Target, maskMark) || strings.Contains(t.Target, cutMark) || isAbsent(t) {
+	if t.Target == "" || isAbsent(t) {
 		return "", false
 	}
-	parsed, err := policy.ParseTarget(t.Target)
+	parsed, err := policy.ParseTarget(anyByte(markRE.ReplaceAllString(t.Target, "*")))
 	if err != nil {
 		return "", false
 	}
@@ -44,6 +63,33 @@ func targetPattern(t rules.MatchedTarget) (string, bool) {
 	}
 	return g, true
 }
+
+// anyByte puts * in place of what a configuration cannot hold: control characters, and bytes that are not UTF-8, which
+// events write as \xNN.
+func anyByte(target string) string {
+	var b strings.Builder
+	for i := 0; i < len(target); {
+		if target[i] == '\\' && i+1 < len(target) {
+			if target[i+1] == 'x' && i+3 < len(target) {
+				b.WriteByte('*')
+				i += 4
+				continue
+			}
+			b.WriteByte('\\')
+			i++
+		}
+		r, size := utf8.DecodeRuneInString(target[i:])
+		if r == utf8.RuneError && size == 1 || !unicode.IsPrint(r) && r != ' ' {
+			b.WriteByte('*')
+		} else {
+			b.WriteString(target[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+var markRE = regexp.MustCompile(`\*\*\*\([0-9]+\)|…\(\+[0-9]+\)`)
 
 // isAbsent says that the rule counted a header and found none: there is nothing to take away from it.
 func isAbsent(t rules.MatchedTarget) bool {

@@ -16,7 +16,7 @@ func (s Suggestion) YAML(indent int) string {
 	line := func(format string, args ...any) { b.WriteString(pad + fmt.Sprintf(format, args...) + "\n") }
 	line("exclusions:")
 	for i, x := range s.Exclusions {
-		line("  - name: %s", x.Name)
+		line("  - name: %s", plainOrQuoted(x.Name))
 		line("    rules: [%s]", joinInts(x.Rules))
 		for _, id := range x.Rules {
 			if m := s.Messages[id]; m != "" {
@@ -46,6 +46,14 @@ func (s Suggestion) YAML(indent int) string {
 		line("    expires: %-18s # in 90 days; until then settle it at its root, or prolong it", x.Expires)
 	}
 	return b.String()
+}
+
+// plainOrQuoted puts a name in quotes where YAML could take it for something else.
+func plainOrQuoted(name string) string {
+	if name[0] >= '0' && name[0] <= '9' {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // comment is s as the rest of a comment line.

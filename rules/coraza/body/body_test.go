@@ -64,7 +64,7 @@ func TestJSON(t *testing.T) {
 	}{
 		{text: `{}`},
 		{text: ` [] `},
-		{text: `{"a":[],"b":{}}`},
+		{text: `{"a":[],"b":{}}`, want: []Argument{{"json.a", ""}, {"json.b", ""}}},
 		{text: `{"a":1,"b":"x\n\"","c":null,"d":true,"e":-1.5e+3}`,
 			want: []Argument{{"json.a", "1"}, {"json.b", "x\n\""}, {"json.c", ""}, {"json.d", "true"}, {"json.e", "-1.5e+3"}}},
 		{text: `[{"a":[1,[2]]},3]`, want: []Argument{
@@ -155,15 +155,19 @@ func TestXML(t *testing.T) {
 	}{
 		{text: "<a>x</a>", texts: []string{"x"}},
 		{text: "<a> x <b>y</b> z </a>", texts: []string{"y", "x  z", "x", "z"}},
-		{text: "<a>x<!-- y -->z</a>", texts: []string{"xz", "x", "z"}},
+		{text: "<a>x<!-- y -->z</a>", texts: []string{"y", "xz", "x", "z"}},
+		{text: "<a>x<?p y?>z</a>", texts: []string{"y", "xz", "x", "z"}},
 		{text: "<a>x<![CDATA[<y>]]>z</a>", texts: []string{"x<y>z", "x", "<y>", "z"}},
 		{text: `<a b="c" xmlns="urn:d" xmlns:e="urn:f"/>`, texts: []string{"c"}, attributes: []string{"c", "urn:d", "urn:f"}},
 		{text: "<a>&lt;&#x41;&eacute;</a>", texts: []string{"<Aé"}},
-		{text: "<a>open", texts: []string{"open"}},
-		{text: "</a>x</b>", texts: []string{"x"}},
+		{text: `<a xmlns="urn:d'" xmlns:e="{f}" g:xmlns="h"/>`, texts: []string{"urn:d'", "{f}", "h"}, attributes: []string{"urn:d'", "{f}", "h"}},
+		{text: "<a>open", texts: []string{"open"}, problem: "the XML document ends too early"},
+		{text: "<a>sp<b>l</a>it</b>", texts: []string{"l", "spit", "sp", "it"}, problem: "the XML document has an end tag without its start tag"},
+		{text: "</a>x</b>", texts: []string{"x"}, problem: "the XML document has an end tag without its start tag"},
 		{text: "text", texts: []string{"text"}},
-		{text: "<a>x</a><", texts: []string{"x"}},
-		{text: "<a>x</a><b", texts: []string{"x"}},
+		{text: "<a>x</a><", texts: []string{"x"}, problem: "the XML document is not valid: XML syntax error on line 1: unexpected EOF"},
+		{text: "<a>x</a><b", texts: []string{"x"}, problem: "the XML document is not valid: XML syntax error on line 1: unexpected EOF"},
+		{text: `<!ENTITY b "c"><a>x</a>`, texts: []string{"x"}, problem: "the XML document has a declaration outside of a document type"},
 		{text: "<!DOCTYPE a><a>x</a>", texts: []string{"x"}, problem: "the XML document has a document type (DOCTYPE), which is not accepted"},
 		{text: `<?xml version="1.0" encoding="UTF-16"?><a>x</a>`, problem: `the XML document is not valid: xml: opening charset "UTF-16": the charset "UTF-16" is not accepted`},
 		{text: "<?xml version=\"1.0\" encoding=\"windows-1252\"?><a>\xe9</a>", texts: []string{"é"}},
@@ -211,6 +215,8 @@ func TestMultipartParts(t *testing.T) {
 		{name: "not form-data", text: one(`attachment; name="a"`), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{name: "open quote", text: one(`form-data; name="a`), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{name: "words behind the quote", text: one(`form-data; name="a"b`), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
+		{name: "space before the equals sign", text: one(`form-data; name="f"; filename ="x"`), files: []File{{"f", []string{"x"}, 5}}, strict: Strictness{Any: true}},
+		{name: "space behind the equals sign", text: one(`form-data; name="f"; filename= "x"`), files: []File{{"f", []string{"x"}, 5}}, strict: Strictness{Any: true}},
 		{name: "folded", text: one("form-data;\r\n name=\"a\""), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{name: "space before the colon", text: "--xyz\r\nContent-Disposition : form-data; name=\"a\"\r\n\r\nvalue\r\n--xyz--",
 			arguments: []Argument{{"", "value"}}, strict: Strictness{Any: true}},
@@ -299,12 +305,17 @@ func flatten(name string, value any, to *[]string) {
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			flatten(name+"."+key, value[key], to)
 		}
+		if len(value) == 0 && name != rootName {
+			*to = append(*to, name+"=")
+		}
 	case []any:
 		for i, v := range value {
 			flatten(name+"."+strconv.Itoa(i), v, to)
 		}
 		if len(value) > 0 {
 			*to = append(*to, fmt.Sprintf("%s=%d", name, len(value)))
+		} else if name != rootName {
+			*to = append(*to, name+"=")
 		}
 	default:
 		if name == rootName { // a lone value

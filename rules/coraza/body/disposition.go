@@ -129,6 +129,8 @@ func readParameters(s string) (parameters []parameter, ok bool) {
 			continue
 		}
 		p := parameter{name: strings.ToLower(strings.TrimSpace(name)), value: strings.TrimSpace(value)}
+		// With space around the equals sign some do not see the parameter: for them a file is a field.
+		ok = ok && isToken(name) && value == p.value
 		if strings.HasPrefix(p.value, `"`) {
 			p.quoted = true
 			var complete bool

@@ -136,6 +136,9 @@ func (d *jsonParser) value(stack *[]frame) (opened bool, err error) {
 	d.space()
 	if d.at < len(d.text) && (c == '{' && d.text[d.at] == '}' || c == '[' && d.text[d.at] == ']') {
 		d.at++
+		if len(*stack) > 0 { // like null: nothing else would show its name
+			return false, d.put("")
+		}
 		return false, nil
 	}
 	*stack = append(*stack, frame{array: c == '[', path: len(d.name)})

@@ -9,11 +9,16 @@ import (
 )
 
 // element is an open element with the pieces of its own text so far.
-type element struct{ pieces []string }
+type element struct {
+	name   xml.Name
+	pieces []string
+}
 
 // parseXML gives the text of each element as one value, joined across comments, CDATA sections and child elements as
-// applications read it, and, where it has several pieces, each piece as well. Attribute values stand beside the texts;
-// namespace declarations only among the attributes. A document type is a problem: entities would have to be expanded.
+// applications read it, and, where it has several pieces, each piece as well. Attribute values, comments and processing
+// instructions stand beside the texts; names of namespaces only among the attributes, unless they could not be names. A
+// document type is a problem, since entities would have to be expanded, and so is a document that is not well formed:
+// those who read it all the same do not agree on what belongs together.
 func parseXML(p *Parsed, text string, o Options) {
 	d := xml.NewDecoder(strings.NewReader(text))
 	d.Strict = false
@@ -25,7 +30,10 @@ func parseXML(p *Parsed, text string, o Options) {
 	for {
 		token, err := d.RawToken()
 		switch {
-		case errors.Is(err, io.EOF) || endsTooEarly(err):
+		case errors.Is(err, io.EOF) || o.Truncated && endsTooEarly(err):
+			if len(x.open) > 1 && !o.Truncated {
+				x.malformed("ends too early")
+			}
 			x.closeAll()
 			return
 		case err != nil:
@@ -36,15 +44,26 @@ func parseXML(p *Parsed, text string, o Options) {
 		switch token := token.(type) {
 		case xml.StartElement:
 			x.attributes(token.Attr)
-			x.open = append(x.open, element{})
+			x.open = append(x.open, element{name: token.Name})
 		case xml.EndElement:
+			if x.open[len(x.open)-1].name != token.Name {
+				x.malformed("has an end tag without its start tag")
+			}
 			x.close()
 		case xml.CharData:
 			top := &x.open[len(x.open)-1]
 			top.pieces = append(top.pieces, string(token))
+		case xml.Comment:
+			x.extra(string(token))
+		case xml.ProcInst:
+			if token.Target != "xml" {
+				x.extra(string(token.Inst))
+			}
 		case xml.Directive:
 			if isDocumentType(token) {
 				p.Problem = errors.New("the XML document has a document type (DOCTYPE), which is not accepted")
+			} else {
+				x.malformed("has a declaration outside of a document type")
 			}
 		}
 		if p.Cut {
@@ -63,11 +82,38 @@ type xmlTexts struct {
 func (x *xmlTexts) attributes(attributes []xml.Attr) {
 	for _, a := range attributes {
 		x.parsed.XMLAttributes = append(x.parsed.XMLAttributes, a.Value)
-		if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" {
+		if !isNamespace(a.Name) || !isPlainURI(a.Value) {
 			x.put(a.Value)
 		} else {
 			x.count()
 		}
+	}
+}
+
+// isNamespace says whether an attribute declares a namespace.
+func isNamespace(name xml.Name) bool {
+	return name.Space == "xmlns" || name.Space == "" && name.Local == "xmlns"
+}
+
+// isPlainURI says whether s is made of what names of namespaces are made of.
+func isPlainURI(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		return !letter && !strings.ContainsRune("-._~:/?#@+=&%,", r)
+	}) < 0
+}
+
+// extra takes what stands in the document besides texts and attributes.
+func (x *xmlTexts) extra(text string) {
+	if text = strings.TrimSpace(text); text != "" {
+		x.put(text)
+	}
+}
+
+// malformed keeps the first problem.
+func (x *xmlTexts) malformed(what string) {
+	if x.parsed.Problem == nil {
+		x.parsed.Problem = errors.New("the XML document " + what)
 	}
 }
 

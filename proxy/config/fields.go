@@ -149,7 +149,7 @@ var fields = map[string]field{
 
 	"When.Client":  {doc: "Client addresses: names of lists, addresses or networks."},
 	"When.Host":    {doc: "Hosts of the request."},
-	"When.Path":    {doc: "Path patterns: * is one segment, ** the rest."},
+	"When.Path":    {doc: "Path patterns: * is one segment, ** the rest. Rules that block also take other letter case, path parameters and a slash at the end."},
 	"When.Methods": {doc: "Methods of the request."},
 	"When.Any":     {doc: "Conditions of which at least one must hold."},
 	"When.Not":     {doc: "Condition that must not hold."},

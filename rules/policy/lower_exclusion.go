@@ -80,7 +80,7 @@ func scopeOf(e Exclusion) ([]condition, error) {
 		out = append(out, hostCondition(e.Hosts))
 	}
 	if e.Path != "" {
-		out = append(out, pathCondition([]string{e.Path}))
+		out = append(out, pathCondition([]string{e.Path}, strictly))
 	}
 	if len(e.Methods) > 0 {
 		out = append(out, methodCondition(e.Methods))

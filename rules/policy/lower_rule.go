@@ -18,14 +18,19 @@ type ruleLowering struct {
 	blocks bool
 }
 
-// rule writes one rule.
+// rule writes one rule. A rule that refuses takes paths widely, so that none gets around it that the upstream may read
+// as the same; one that allows takes them strictly.
 //
 // then: block is a deny. then: allow switches the rule engine off for the request and skips the rest of the phase:
 // the engine ignores the action allow in detect, while this acts the same in every mode, and the transaction says
 // afterwards that the request was not inspected. In detect the rules run on after one that would have blocked, so an
 // allow asks that none did.
 func (l *ruleLowering) rule(r Rule) error {
-	conditions, err := l.conditions(r.When)
+	paths := widely
+	if r.Then == ActionAllow {
+		paths = strictly
+	}
+	conditions, err := l.conditions(r.When, paths)
 	if err != nil {
 		return err
 	}
@@ -62,7 +67,7 @@ func (l *ruleLowering) rule(r Rule) error {
 }
 
 // conditions are what w asks for; all of them have to hold.
-func (l *ruleLowering) conditions(w When) ([]condition, error) {
+func (l *ruleLowering) conditions(w When, paths reading) ([]condition, error) {
 	var out []condition
 	if len(w.Client) > 0 {
 		c, err := l.client(w.Client)
@@ -75,27 +80,27 @@ func (l *ruleLowering) conditions(w When) ([]condition, error) {
 		out = append(out, hostCondition(w.Host))
 	}
 	if len(w.Path) > 0 {
-		out = append(out, pathCondition(w.Path))
+		out = append(out, pathCondition(w.Path, paths))
 	}
 	if len(w.Methods) > 0 {
 		out = append(out, methodCondition(w.Methods))
 	}
 	if len(w.Any) > 0 {
-		flag, err := l.flag(w.Any)
+		flag, err := l.flag(w.Any, paths)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, condition{variable: flag, operator: "@eq 1"})
 	}
 	if w.Not != nil {
-		inner, err := l.conditions(*w.Not)
+		inner, err := l.conditions(*w.Not, paths.opposite())
 		if err != nil {
 			return nil, err
 		}
 		if len(inner) == 1 && !strings.HasPrefix(inner[0].variable, "TX:gatehouse_any_") {
 			out = append(out, inner[0].not())
 		} else {
-			flag, err := l.flag([]When{*w.Not})
+			flag, err := l.flag([]When{*w.Not}, paths.opposite())
 			if err != nil {
 				return nil, err
 			}
@@ -107,10 +112,10 @@ func (l *ruleLowering) conditions(w When) ([]condition, error) {
 }
 
 // flag writes rules that set a variable when one of the alternatives holds, and answers the variable.
-func (l *ruleLowering) flag(alternatives []When) (string, error) {
+func (l *ruleLowering) flag(alternatives []When, paths reading) (string, error) {
 	name := ""
 	for _, w := range alternatives {
-		conditions, err := l.conditions(w)
+		conditions, err := l.conditions(w, paths)
 		if err != nil {
 			return "", err
 		}
@@ -168,10 +173,10 @@ func hostCondition(hosts []string) condition {
 	return matches("TX:gatehouse_host", regexes)
 }
 
-func pathCondition(paths []string) condition {
+func pathCondition(paths []string, r reading) condition {
 	var regexes []string
 	for _, p := range paths {
-		regexes = append(regexes, pathRegex(p))
+		regexes = append(regexes, pathRegex(p, r))
 	}
 	return matches("TX:gatehouse_path", regexes)
 }

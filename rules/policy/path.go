@@ -7,7 +7,7 @@ import (
 )
 
 // Path is a compiled path pattern, for those who match paths outside of rule text. It means what the pattern means in
-// rules and exclusions. It may be used concurrently.
+// exclusions. It may be used concurrently.
 type Path struct {
 	exact string
 	re    *regexp.Regexp // nil if only exact matches
@@ -21,7 +21,7 @@ func CompilePath(pattern string) (*Path, error) {
 	if !strings.Contains(pattern, "*") {
 		return &Path{exact: pattern}, nil
 	}
-	re, err := regexp.Compile(`(?s)\A(?:` + pathRegex(pattern) + `)\z`)
+	re, err := regexp.Compile(`(?s)\A(?:` + pathRegex(pattern, strictly) + `)\z`)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", pattern, err)
 	}

@@ -26,7 +26,7 @@ func TestCompilePath(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lowered := regexp.MustCompile(`(?s)\A(?:` + pathRegex(tt.pattern) + `)\z`)
+			lowered := regexp.MustCompile(`(?s)\A(?:` + pathRegex(tt.pattern, strictly) + `)\z`)
 			check := func(path string, want bool) {
 				if got := p.Match(path); got != want {
 					t.Errorf("Match(%q) = %v", path, got)

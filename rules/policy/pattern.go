@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 )
 
@@ -38,8 +40,25 @@ func checkPath(p string) error {
 // coversAllPaths reports whether every path matches p.
 func coversAllPaths(p string) bool { return p == "" || p == "/**" }
 
+// reading says which paths a pattern takes.
+type reading int
+
+const (
+	// strictly takes the path as it is written: for what exempts.
+	strictly reading = iota
+	// widely also takes what servers are known to read as the same path, in other letter case, with parameters
+	// (/admin;v=1/users) or with a slash at the end: for what refuses.
+	widely
+)
+
+func (r reading) opposite() reading { return widely - r }
+
 // pathRegex is the regular expression (RE2, . matching line breaks) of a valid pattern, for the whole canonical path.
-func pathRegex(p string) string {
+func pathRegex(p string, r reading) string {
+	parameters := ""
+	if r == widely {
+		parameters = `(?:;[^/]*)?`
+	}
 	var b strings.Builder
 	for _, s := range strings.Split(p[1:], "/") {
 		switch s {
@@ -48,8 +67,11 @@ func pathRegex(p string) string {
 		case "*":
 			b.WriteString(`/[^/]+`)
 		default:
-			b.WriteString("/" + globRegex(s, `[^/]*`))
+			b.WriteString("/" + globRegex(s, `[^/]*`) + parameters)
 		}
+	}
+	if r == widely {
+		return `(?i:(?:/;[^/]*)*` + b.String() + `/?)`
 	}
 	return b.String()
 }
@@ -105,9 +127,11 @@ func checkHost(h string) error {
 		return fmt.Errorf("%q: hosts are compared in lower case; did you mean %q?", h, strings.ToLower(h))
 	case strings.Contains(name, "*"):
 		return fmt.Errorf("%q: a wildcard is the first label alone, as in *.example.com", h)
+	case strings.ContainsAny(h, ":[]") && !strings.Contains(h, "/"):
+		return checkHostAddress(h)
 	}
 	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:[]", r) {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r) {
 			return fmt.Errorf("%q: %q cannot stand in a host name; write it without scheme, port or path, international names in their xn-- form", h, r)
 		}
 	}
@@ -115,6 +139,22 @@ func checkHost(h string) error {
 		return fmt.Errorf("%q has an empty label", h)
 	}
 	return nil
+}
+
+// checkHostAddress says what is wrong with a host that has colons: only an IPv6 address may, in the form in which hosts
+// are compared.
+func checkHostAddress(h string) error {
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(h, "["), "]"))
+	switch {
+	case err == nil && a.String() == h && a.Zone() == "":
+		return nil
+	case err == nil && a.Zone() == "":
+		return fmt.Errorf("%q: hosts are compared without brackets and in short form; did you mean %q?", h, a)
+	}
+	if name, _, err := net.SplitHostPort(h); err == nil {
+		return fmt.Errorf("%q holds a port; hosts are compared without it: %s", h, name)
+	}
+	return fmt.Errorf("%q is not a host; write it without scheme, port or path", h)
 }
 
 // hostRegex is the regular expression of a valid host pattern. A wildcard takes one or more labels.

@@ -163,8 +163,12 @@ func TestParseSince(t *testing.T) {
 		in   string
 		want time.Time
 	}{
-		{"", time.Time{}}, {"48h", now.Add(-48 * time.Hour)}, {"7d", now.Add(-7 * 24 * time.Hour)}, {"1.5d", now.Add(-36 * time.Hour)},
-		{"2026-07-01", time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)}, {"2026-07-01T08:00:00+02:00", time.Date(2026, 7, 1, 6, 0, 0, 0, time.UTC)},
+		{"", time.Time{}},
+		{"48h", now.Add(-48 * time.Hour)},
+		{"7d", now.Add(-7 * 24 * time.Hour)},
+		{"1.5d", now.Add(-36 * time.Hour)},
+		{"2026-07-01", time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)},
+		{"2026-07-01T08:00:00+02:00", time.Date(2026, 7, 1, 6, 0, 0, 0, time.UTC)},
 		{"2026-07-01 08:30", time.Date(2026, 7, 1, 8, 30, 0, 0, time.UTC)},
 	} {
 		got, err := parseSince(c.in, now)

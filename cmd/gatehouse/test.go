@@ -19,7 +19,7 @@ func testCommand() command {
 		name: "test", synopsis: "-config PATH [-client IP] [-o text|json] PATH ...",
 		short: "run your own cases: requests and what shall become of them",
 		long: `
-A PATH is a test file, or a directory, whose *.test files are taken with those of its subdirectories. Each case is judged
+A PATH is a test file, or a directory, whose *.test and *.rules files are taken, at any depth. Each case is judged
 by the configuration exactly as a gateway would: its Host finds the application, whose mode decides between detect and
 block. Exit code 1 with a difference, so that it can guard pull requests.
 

@@ -93,12 +93,14 @@ func TestParse(t *testing.T) {
 		{"user in the URL", "curl http://me:secret@a/", "GET / HTTP/1.1\nHost: a\nAuthorization: Basic bWU6c2VjcmV0\n" + defaults + "\n"},
 		{"bearer", "curl --oauth2-bearer T http://a/", "GET / HTTP/1.1\nHost: a\nAuthorization: Bearer T\n" + defaults + "\n"},
 		{"HTTP/1.0", "curl -0 http://a/", "GET / HTTP/1.0\nHost: a\n" + defaults + "\n"},
-		{"form", `curl http://a/ -F 'a=b;c' -F 'f=@x/cat.png;type=image/png' -F 'g=<body.json;type=text/plain;charset=utf-8' --form-string 'h=@x'`,
+		{
+			"form", `curl http://a/ -F 'a=b;c' -F 'f=@x/cat.png;type=image/png' -F 'g=<body.json;type=text/plain;charset=utf-8' --form-string 'h=@x'`,
 			"POST / HTTP/1.1\nHost: a\n" + defaults + "Content-Length: 309\nContent-Type: multipart/form-data; boundary=b\n\n" +
 				"--b\nContent-Disposition: form-data; name=\"a\"\n\nb;c\n" +
 				"--b\nContent-Disposition: form-data; name=\"f\"; filename=\"cat.png\"\nContent-Type: image/png\n\nPNG\n" +
 				"--b\nContent-Disposition: form-data; name=\"g\"\nContent-Type: text/plain;charset=utf-8\n\n{\n}\n\n" +
-				"--b\nContent-Disposition: form-data; name=\"h\"\n\n@x\n--b--\n"},
+				"--b\nContent-Disposition: form-data; name=\"h\"\n\n@x\n--b--\n",
+		},
 		{"long option with =", "curl --request=PATCH http://a/", "PATCH / HTTP/1.1\nHost: a\n" + defaults + "\n"},
 		{"end of options", "curl -- http://a/", "GET / HTTP/1.1\nHost: a\n" + defaults + "\n"},
 		{"as browsers copy it", "curl 'https://a/x' \\\n  -H 'accept: */*' \\\n  -H $'x-q: it\\'s' \\\n  --data-raw $'q=\\u0021' \\\n  --compressed", "POST /x HTTP/1.1\nHost: a\nUser-Agent: curl/8.5.0\naccept: */*\nx-q: it's\nContent-Length: 3\n" + form + "\nq=!"},

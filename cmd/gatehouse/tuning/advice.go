@@ -106,12 +106,15 @@ func cause(e *event.Event) string {
 	case event.CRSScore:
 		return scoreCause(e)
 	case event.Rule:
-		for _, m := range Contributing(e) {
-			if name := ownRule(&m); name != "" {
-				return fmt.Sprintf("your rule %q matched", name)
-			}
-			return strings.TrimSpace(fmt.Sprintf("rule %d matched: %s", m.Rule, m.Message))
+		matches := Contributing(e)
+		if len(matches) == 0 {
+			break
 		}
+		m := &matches[0]
+		if name := ownRule(m); name != "" {
+			return fmt.Sprintf("your rule %q matched", name)
+		}
+		return strings.TrimRight(fmt.Sprintf("rule %d matched: %s", m.Rule, m.Message), ": ")
 	}
 	if x, ok := explanations[e.Reason]; ok {
 		return x.why

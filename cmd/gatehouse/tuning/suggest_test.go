@@ -66,12 +66,14 @@ func TestSuggest(t *testing.T) {
 		{
 			"rules at one target",
 			scoreEvent(10, matched(942100, "CRITICAL", "query:q"), matched(942190, "CRITICAL", "query:q")),
-			[]policy.Exclusion{exclusion("orders-notes-q-942100", []int{942100, 942190}, "query:q")}, nil,
+			[]policy.Exclusion{exclusion("orders-notes-q-942100", []int{942100, 942190}, "query:q")},
+			nil,
 		},
 		{
 			"rules at different targets",
 			scoreEvent(15, matched(942100, "CRITICAL", "query:q", "query:p"), matched(941100, "CRITICAL", "query:q")),
-			[]policy.Exclusion{exclusion("orders-notes-q-942100", []int{942100}, "query:q", "query:p"), exclusion("orders-notes-q-941100", []int{941100}, "query:q")}, nil,
+			[]policy.Exclusion{exclusion("orders-notes-q-942100", []int{942100}, "query:q", "query:p"), exclusion("orders-notes-q-941100", []int{941100}, "query:q")},
+			nil,
 		},
 		{
 			"only as many as needed",
@@ -94,7 +96,8 @@ func TestSuggest(t *testing.T) {
 		},
 		{"a method that cannot be named", odd, []policy.Exclusion{oddExclusion}, nil},
 		{
-			"a record that is not complete", incomplete, []policy.Exclusion{exclusion("orders-notes-q-942100", []int{942100}, "query:q")},
+			"a record that is not complete", incomplete,
+			[]policy.Exclusion{exclusion("orders-notes-q-942100", []int{942100}, "query:q")},
 			[]string{"3 more rules matched than the record has room for: the exclusion may not be enough."},
 		},
 	} {

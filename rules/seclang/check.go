@@ -60,12 +60,16 @@ func (c *checker) directive(d *Directive) {
 		}
 	case SecRuleRemoveByID:
 		c.protectedIDs(d.Line, d.Name, d.Selection.IDs)
+		c.broadIDs(d.Line, d.Name, d.Selection.IDs)
 	case SecRuleRemoveByTag:
 		c.tag(d.Line, d.Name, d.Selection.Tag)
 	case SecRuleRemoveByMsg:
 		c.message(d.Line, d.Name, d.Selection.Message)
 	case SecRuleUpdateTargetByID:
 		c.protectedIDs(d.Line, d.Name, d.Selection.IDs)
+		if !narrow(d.Variables) {
+			c.broadIDs(d.Line, d.Name, d.Selection.IDs)
+		}
 		c.variables(d.Variables)
 	case SecRuleUpdateTargetByTag:
 		c.variables(d.Variables)
@@ -74,6 +78,7 @@ func (c *checker) directive(d *Directive) {
 		}
 	case SecRuleUpdateActionByID:
 		c.protectedIDs(d.Line, d.Name, d.Selection.IDs)
+		c.broadIDs(d.Line, d.Name, d.Selection.IDs)
 		c.update(d)
 	default:
 		c.fail(d.Line, "%s is not among the directives for custom rules (%s); %s", d.Name, allowedDirectives, instead(d.Name))
@@ -105,6 +110,18 @@ func (c *checker) protectedIDs(line int, name string, ids []IDRange) {
 	for _, r := range ids {
 		if why := ProtectedRange(r.First, r.Last); why != "" {
 			c.fail(line, "%s %s touches rules that cannot be changed: %s; narrow it", name, rangeText(r), why)
+		}
+	}
+}
+
+// classSize is how many ids a class of CRS's rules has: 942000 to 942999.
+const classSize = 1000
+
+// broadIDs refuses ranges over several classes of CRS's rules.
+func (c *checker) broadIDs(line int, name string, ids []IDRange) {
+	for _, r := range ids {
+		if r.Last > LastID && r.First/classSize != r.Last/classSize && ProtectedRange(r.First, r.Last) == "" {
+			c.fail(line, "%s %s: the range covers several classes of rules, so that this could switch the WAF off; name each class, such as 942000-942999", name, rangeText(r))
 		}
 	}
 }
@@ -141,17 +158,23 @@ func (c *checker) message(line int, name, message string) {
 // narrow reports whether the variables are exceptions for single keys of what a client sends.
 func narrow(vars []Variable) bool {
 	for _, v := range vars {
-		if !v.Exclude || v.Key == "" || !requestCollections[v.Name] {
+		if !v.Exclude || v.Key == "" || !requestCollections[v.Name] || v.Regex && takesAnything(v.Key) {
 			return false
 		}
 	}
 	return len(vars) > 0
 }
 
+// takesAnything reports whether a regular expression matches names that have nothing in common.
+func takesAnything(pattern string) bool {
+	re, err := regexp.Compile(pattern)
+	return err == nil && (re.MatchString("q7") || re.MatchString("x_long-name")) && (re.MatchString("zb") || re.MatchString("json.items.0.k"))
+}
+
 var requestCollections = map[string]bool{
 	"ARGS": true, "ARGS_GET": true, "ARGS_POST": true, "ARGS_NAMES": true, "ARGS_GET_NAMES": true,
 	"ARGS_POST_NAMES": true, "REQUEST_COOKIES": true, "REQUEST_COOKIES_NAMES": true, "REQUEST_HEADERS": true,
-	"REQUEST_HEADERS_NAMES": true, "XML": true, "JSON": true, "FILES": true, "FILES_NAMES": true,
+	"REQUEST_HEADERS_NAMES": true, "FILES": true, "FILES_NAMES": true,
 	"MULTIPART_FILENAME": true, "MULTIPART_NAME": true, "MULTIPART_PART_HEADERS": true,
 }
 

@@ -39,7 +39,7 @@ func (c *checker) ctl(a Action) {
 			c.fail(a.Line, "ctl:%s=%s: the processors are URLENCODED, MULTIPART, JSON, NDJSON, XML, TEXT and RAW", name, value)
 		}
 	case "ruleRemoveById":
-		c.ctlIDs(a, name, value)
+		c.broadIDs(a.Line, "ctl:"+name, c.ctlIDs(a, name, value))
 	case "ruleRemoveByTag":
 		c.tag(a.Line, "ctl:"+name, value)
 	case "ruleRemoveByMsg":
@@ -53,7 +53,9 @@ func (c *checker) ctl(a Action) {
 		switch {
 		case !ok:
 		case name == "ruleRemoveTargetById":
-			c.ctlIDs(a, name, selected)
+			if ids := c.ctlIDs(a, name, selected); !narrow([]Variable{v}) {
+				c.broadIDs(a.Line, "ctl:"+name, ids)
+			}
 		case name == "ruleRemoveTargetByMsg":
 			c.message(a.Line, "ctl:"+name, selected)
 		case !narrow([]Variable{v}):
@@ -62,7 +64,8 @@ func (c *checker) ctl(a Action) {
 	}
 }
 
-func (c *checker) ctlIDs(a Action, name, text string) {
+// ctlIDs reads a rule id or range, and refuses protected ones.
+func (c *checker) ctlIDs(a Action, name, text string) []IDRange {
 	first, last, isRange := strings.Cut(text, "-")
 	if !isRange {
 		last = first
@@ -71,9 +74,11 @@ func (c *checker) ctlIDs(a Action, name, text string) {
 	to, errTo := strconv.Atoi(last)
 	if errFrom != nil || errTo != nil || from < 1 || to < from {
 		c.fail(a.Line, "ctl:%s=%s: %q is not a rule id or range; write 942100 or 942100-942999", name, text, text)
-		return
+		return nil
 	}
-	c.protectedIDs(a.Line, "ctl:"+name, []IDRange{{from, to}})
+	ids := []IDRange{{from, to}}
+	c.protectedIDs(a.Line, "ctl:"+name, ids)
+	return ids
 }
 
 // ctlTarget reads VARIABLE or VARIABLE:key as the engine does: one variable, its key everything after the colon.
@@ -94,6 +99,7 @@ func (c *checker) ctlTarget(a Action, text string) (Variable, bool) {
 			c.fail(a.Line, "ctl:%s: %s is not a regular expression (RE2)", a.Value, v.Key)
 			return v, false
 		}
+		v.Key, v.Regex = v.Key[1:n-1], true
 	}
 	return v, true
 }
@@ -104,7 +110,7 @@ var protectedVariables = []string{
 	"critical_anomaly_score", "error_anomaly_score", "warning_anomaly_score", "notice_anomaly_score",
 	"sql_injection_score", "xss_score", "rfi_score", "lfi_score", "rce_score", "php_injection_score",
 	"http_violation_score", "session_fixation_score", "paranoia_level", "executing_paranoia_level", "early_blocking",
-	"reporting_level", "sampling_", "crs_", "allowed_", "restricted_", "enforce_bodyproc", "do_reput_block",
+	"reporting_level", "sampling_", "crs_", "allow_method_override", "allowed_", "restricted_", "enforce_bodyproc", "do_reput_block",
 	"max_file_size", "combined_file_size", "max_num_args", "arg_length", "arg_name_length", "total_arg_length",
 	"crs_validate_utf8_encoding", "ua_hash", "real_ip", "json_request_body",
 }

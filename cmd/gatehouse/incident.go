@@ -52,7 +52,6 @@ request was legitimate. -yaml prints it alone.`,
 				if found.event == nil {
 					return found.missing(id)
 				}
-				tuning.Resolve(found.event)
 				suggestion := tuning.Suggest(found.event, time.Now())
 				switch {
 				case *yaml:

@@ -16,7 +16,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"gatehouse/cmd/gatehouse/tuning"
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
@@ -179,14 +178,13 @@ func (n *inspection) judge(s requestSource) judged {
 	return j
 }
 
-// eventOf gives the event of a report, also of a request that makes none, with its targets resolved.
+// eventOf gives the event of a report, also of a request that makes none.
 func eventOf(r *proxy.Report, contentType string) *event.Event {
 	e := r.Event
 	if e == nil {
 		e = passed(r)
 		e.ContentType = contentType
 	}
-	tuning.Resolve(e)
 	return e
 }
 

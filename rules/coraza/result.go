@@ -81,7 +81,7 @@ func (t *transaction) match(m types.MatchedRule, processor string) rules.Match {
 		}
 		target := rules.MatchedTarget{
 			Variable: name,
-			Target:   t.target(name, d.Key(), processor),
+			Target:   t.target(t.place(name, d), d.Key(), processor),
 			Value:    d.Value(),
 		}
 		if d.Key() != "" {
@@ -90,6 +90,24 @@ func (t *transaction) match(m types.MatchedRule, processor string) rules.Match {
 		match.Targets = append(match.Targets, target)
 	}
 	return match
+}
+
+// place is the variable that a value came from: ARGS and ARGS_NAMES hold the arguments of query and body together. A
+// name that both have is told by its value; if that does not help either, the variable stays as it is.
+func (t *transaction) place(name string, d types.MatchData) string {
+	suffix, ok := strings.CutPrefix(name, "ARGS")
+	if !ok || suffix != "" && suffix != "_NAMES" {
+		return name
+	}
+	query := t.state.Variables().ArgsGet().Get(strings.ToLower(d.Key()))
+	body := t.state.Variables().ArgsPost().Get(strings.ToLower(d.Key()))
+	switch inQuery, inBody := slices.Contains(query, d.Value()), slices.Contains(body, d.Value()); {
+	case len(body) == 0 && len(query) > 0, inQuery && !inBody:
+		return "ARGS_GET" + suffix
+	case len(query) == 0 && len(body) > 0, inBody && !inQuery:
+		return "ARGS_POST" + suffix
+	}
+	return name
 }
 
 // severity is the name as SecLang writes it.

@@ -200,9 +200,8 @@ func (b *Builder) Access(a Access) {
 	}
 }
 
-// Event takes an event, and resolves its targets.
+// Event takes an event.
 func (b *Builder) Event(e *event.Event) {
-	Resolve(e)
 	if !b.takes(e.Application, e.Time) {
 		return
 	}

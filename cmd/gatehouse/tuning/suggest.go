@@ -29,8 +29,7 @@ type Suggestion struct {
 	Messages map[int]string
 }
 
-// Suggest gives the smallest exclusions with which a request like that of e passes. They expire Validity after now. It
-// resolves e's targets.
+// Suggest gives the smallest exclusions with which a request like that of e passes. They expire Validity after now.
 func Suggest(e *event.Event, now time.Time) Suggestion {
 	if e.Verdict == event.Pass {
 		return Suggestion{Refused: "Nothing refused the request."}
@@ -38,7 +37,6 @@ func Suggest(e *event.Event, now time.Time) Suggestion {
 	if e.Reason != event.CRSScore && e.Reason != event.Rule {
 		return Suggestion{Refused: Advice(e)}
 	}
-	Resolve(e)
 	matches := Contributing(e)
 	if len(matches) == 0 {
 		return Suggestion{Refused: "The record does not name the rules that refused the request" + dropped(e) + ". gatehouse inspect judges the request again, if you have it."}

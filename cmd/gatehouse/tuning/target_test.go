@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"gatehouse/proxy/event"
 	"gatehouse/rules"
 )
 
@@ -55,32 +54,6 @@ func TestTargetsOf(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if d := cmp.Diff(c.want, targetsOf(&rules.Match{Targets: c.in})); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
-			}
-		})
-	}
-}
-
-func TestResolve(t *testing.T) {
-	for _, c := range []struct {
-		name, contentType, query, variable, target, want string
-	}{
-		{"form", "application/x-www-form-urlencoded; charset=utf-8", "a=b", "ARGS:text", "", "form:text"},
-		{"multipart", "multipart/form-data; boundary=b", "", "ARGS:text", "", "form:text"},
-		{"no type", "", "", "ARGS:text", "", "form:text"},
-		{"name of an argument", "multipart/form-data", "", "ARGS_NAMES:te:xt", "", "form_name:te:xt"},
-		{"in the query", "application/x-www-form-urlencoded", "a=1&TE%58T=b", "ARGS:text", "", "query:text"},
-		{"query cut", "application/x-www-form-urlencoded", "a=…(+9)", "ARGS:text", "", ""},
-		{"known already", "application/x-www-form-urlencoded", "", "ARGS:q", "query:q", "query:q"},
-		{"another variable", "application/x-www-form-urlencoded", "", "TX:0", "", ""},
-		{"another type", "application/json", "", "ARGS:x", "", ""},
-		{"plain text", "text/plain", "", "ARGS:body", "query:body", "body"},
-		{"body in the query", "", "body=x", "ARGS:body", "query:body", "query:body"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			e := &event.Event{ContentType: c.contentType, Query: c.query, Rules: []rules.Match{{Targets: []rules.MatchedTarget{{Variable: c.variable, Target: c.target}}}}}
-			Resolve(e)
-			if got := e.Rules[0].Targets[0].Target; got != c.want {
-				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -78,14 +77,14 @@ func (c *Config) RateLimits(name string) []RateLimit {
 func (l *Loaded) ResolvePolicy(name string) (policy.Set, error) { return l.Config.ResolvePolicy(name) }
 
 // Lists gives the networks of every list, without the entries that have expired by now.
-func (l *Loaded) Lists() map[string][]netip.Prefix {
+func (l *Loaded) Lists() map[string]policy.List {
 	today := l.now().UTC().Format(time.DateOnly)
-	lists := map[string][]netip.Prefix{}
+	lists := map[string]policy.List{}
 	for _, x := range l.Config.Lists {
-		networks := []netip.Prefix{}
+		networks := policy.List{}
 		for _, e := range x.Addresses {
 			if e.Expires == "" || string(e.Expires) >= today {
-				networks = append(networks, e.Address.Prefix)
+				networks = append(networks, policy.ListEntry{Prefix: e.Address.Prefix, Expires: e.Expires})
 			}
 		}
 		lists[x.Name] = networks

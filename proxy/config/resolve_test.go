@@ -60,7 +60,7 @@ lists: [{ name: office, addresses: [10.0.0.0/8, { address: 192.0.2.1, expires: 2
 	if _, err := l.ResolvePolicy("nobody"); err == nil {
 		t.Error("an unknown policy resolves")
 	}
-	if got := fmt.Sprint(l.Lists()); got != "map[office:[10.0.0.0/8 192.0.2.2/32]]" {
+	if got := fmt.Sprint(l.Lists()); got != "map[office:[{10.0.0.0/8 } {192.0.2.2/32 2026-07-01}]]" {
 		t.Errorf("lists %s", got)
 	}
 

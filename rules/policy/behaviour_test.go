@@ -112,11 +112,12 @@ func (s suite) lower(t *testing.T) rules.Policy {
 	if s.Policy.SecLang != "" {
 		set.SecLang = []rules.Source{{Name: "custom.conf", Text: s.Policy.SecLang}}
 	}
-	lists := map[string][]netip.Prefix{}
+	lists := map[string]policy.List{}
 	for name, entries := range s.Lists {
 		lists[name] = nil
 		for _, e := range entries {
-			lists[name] = append(lists[name], netip.MustParsePrefix(e))
+			network, expires, _ := strings.Cut(e, " until ")
+			lists[name] = append(lists[name], policy.ListEntry{Prefix: netip.MustParsePrefix(network), Expires: policy.Date(expires)})
 		}
 	}
 	p, err := policy.Lower(set, policy.Application{Name: "app", Rules: s.Application.Rules, Exclusions: s.Application.Exclusions}, lists)

@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"gatehouse/rules"
 	"gatehouse/rules/crs"
@@ -34,7 +33,7 @@ type Application struct {
 //
 // Problems of structured objects are one error that names each; problems of the operator's SecLang are
 // rules.TextErrors.
-func Lower(set Set, app Application, lists map[string][]netip.Prefix) (rules.Policy, error) {
+func Lower(set Set, app Application, lists map[string]List) (rules.Policy, error) {
 	release, err := crs.Load(set.CRS.Version)
 	if err != nil {
 		return rules.Policy{}, fmt.Errorf("policy %s: crs.version: %w", set.Name, err)
@@ -84,7 +83,7 @@ func Lower(set Set, app Application, lists map[string][]netip.Prefix) (rules.Pol
 }
 
 // checkAll refuses what CheckRule and CheckExclusion refuse: lowering relies on it.
-func checkAll(set Set, app Application, lists map[string][]netip.Prefix) error {
+func checkAll(set Set, app Application, lists map[string]List) error {
 	names := map[string]bool{}
 	for n := range lists {
 		names[n] = true

@@ -74,7 +74,7 @@ func scopeOf(e Exclusion) ([]condition, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, condition{variable: "TX:gatehouse_now", operator: "@lt " + strconv.FormatInt(end.Unix(), 10)})
+		out = append(out, before(end))
 	}
 	if len(e.Hosts) > 0 {
 		out = append(out, hostCondition(e.Hosts))

@@ -2,8 +2,12 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // EndMarker is the last thing in every lowered policy: a rule with then: allow skips to it.
@@ -11,7 +15,7 @@ const EndMarker = "GATEHOUSE-END"
 
 // ruleLowering turns structured rules into text.
 type ruleLowering struct {
-	lists map[string][]netip.Prefix
+	lists map[string]List
 	ids   numbering
 	text  strings.Builder
 	// blocks says that a rule that blocks was written.
@@ -113,12 +117,21 @@ func (l *ruleLowering) conditions(w When, paths reading) ([]condition, error) {
 
 // flag writes rules that set a variable when one of the alternatives holds, and answers the variable.
 func (l *ruleLowering) flag(alternatives []When, paths reading) (string, error) {
-	name := ""
+	var lowered [][]condition
 	for _, w := range alternatives {
 		conditions, err := l.conditions(w, paths)
 		if err != nil {
 			return "", err
 		}
+		lowered = append(lowered, conditions)
+	}
+	return l.anyOf(lowered)
+}
+
+// anyOf is flag for alternatives that are lowered already.
+func (l *ruleLowering) anyOf(alternatives [][]condition) (string, error) {
+	name := ""
+	for _, conditions := range alternatives {
 		id, err := l.ids.take()
 		if err != nil {
 			return "", err
@@ -135,13 +148,19 @@ func (l *ruleLowering) flag(alternatives []When, paths reading) (string, error) 
 	return "TX:" + name, nil
 }
 
-// client is the condition on the client's address.
+// client is the condition on the client's address. Entries of lists that expire are compared with the time of the
+// request, so that they end without a reload.
 func (l *ruleLowering) client(names []string) (condition, error) {
-	c := condition{variable: "REMOTE_ADDR", operator: "@ipMatch", separator: ","}
+	var always []string
+	until := map[Date][]string{}
 	for _, s := range names {
 		if list, ok := l.lists[s]; ok {
-			for _, p := range list {
-				c.parts = append(c.parts, prefixText(p))
+			for _, e := range list {
+				if e.Expires == "" {
+					always = append(always, prefixText(e.Prefix))
+				} else {
+					until[e.Expires] = append(until[e.Expires], prefixText(e.Prefix))
+				}
 			}
 			continue
 		}
@@ -149,12 +168,34 @@ func (l *ruleLowering) client(names []string) (condition, error) {
 		if !ok {
 			return condition{}, fmt.Errorf("%q is neither an address nor a list", s)
 		}
-		c.parts = append(c.parts, prefixText(p))
+		always = append(always, prefixText(p))
 	}
-	if len(c.parts) == 0 { // empty lists hold nobody
-		return condition{variable: "REMOTE_ADDR", operator: "@noMatch"}, nil
+	if len(until) == 0 {
+		return clientIn(always), nil
 	}
-	return c, nil
+	alternatives := [][]condition{{clientIn(always)}}
+	for _, day := range slices.Sorted(maps.Keys(until)) {
+		end, err := day.End()
+		if err != nil {
+			return condition{}, err
+		}
+		alternatives = append(alternatives, []condition{clientIn(until[day]), before(end)})
+	}
+	flag, err := l.anyOf(alternatives)
+	return condition{variable: flag, operator: "@eq 1"}, err
+}
+
+// clientIn is the condition that the client's address is in one of some networks.
+func clientIn(networks []string) condition {
+	if len(networks) == 0 { // empty lists hold nobody
+		return condition{variable: "REMOTE_ADDR", operator: "@noMatch"}
+	}
+	return condition{variable: "REMOTE_ADDR", operator: "@ipMatch", parts: networks, separator: ","}
+}
+
+// before is the condition that the request came before a moment.
+func before(end time.Time) condition {
+	return condition{variable: "TX:gatehouse_now", operator: "@lt " + strconv.FormatInt(end.Unix(), 10)}
 }
 
 // prefixText writes a prefix in the form that the client's address has: IPv4 addresses in IPv6 form as IPv4.

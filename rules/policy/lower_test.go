@@ -15,7 +15,7 @@ import (
 	"gatehouse/rules/seclang"
 )
 
-func mustLower(t *testing.T, set policy.Set, app policy.Application, lists map[string][]netip.Prefix) rules.Policy {
+func mustLower(t *testing.T, set policy.Set, app policy.Application, lists map[string]policy.List) rules.Policy {
 	t.Helper()
 	p, err := policy.Lower(set, app, lists)
 	if err != nil {
@@ -87,9 +87,9 @@ func TestApplicationsShareText(t *testing.T) {
 // TestLoweredText: every rule that lowering writes has an id of ours, once, and a tag of ours unless it speaks for
 // itself, and every line is short enough for engines.
 func TestLoweredText(t *testing.T) {
-	list := map[string][]netip.Prefix{"many": nil}
+	list := map[string]policy.List{"many": nil}
 	for i := range 20_000 {
-		list["many"] = append(list["many"], netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32))
+		list["many"] = append(list["many"], policy.ListEntry{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)})
 	}
 	var hosts policy.Strings
 	for i := range 2_000 {

@@ -4,6 +4,8 @@
 // Invariant: the meaning of a structured object is the text that it lowers to; nothing else interprets it.
 package policy
 
+import "net/netip"
+
 // CRS selects the OWASP Core Rule Set release and its settings.
 type CRS struct {
 	// Version is a release such as "4.25.0"; empty means the newest embedded one.
@@ -75,6 +77,15 @@ type Exclusion struct {
 	Owner        string  `yaml:"owner,omitempty" json:"owner,omitempty"`
 	Reason       string  `yaml:"reason,omitempty" json:"reason,omitempty"`
 	Expires      Date    `yaml:"expires,omitempty" json:"expires,omitempty"`
+}
+
+// List is a named set of client addresses.
+type List []ListEntry
+
+// ListEntry is a network that counts until its day of expiry ends; empty means always.
+type ListEntry struct {
+	Prefix  netip.Prefix
+	Expires Date
 }
 
 // Date is a calendar day in UTC, written 2027-06-30; an object that expires on it is valid until that day ends.

@@ -16,7 +16,7 @@ type message struct {
 func describe(reason event.Reason, status int) message {
 	switch reason {
 	case event.CRSScore, event.Rule, event.List:
-		return message{"This request was refused", "The site's protection took this request for one that could do harm and stopped it."}
+		return message{"This request was refused", "The request looked as if it could harm this site, so it was stopped."}
 	case event.WorkBound, event.Arguments:
 		return message{"This request was refused", "The request is too complex to be checked, so it was stopped."}
 	case event.RateLimit:

@@ -51,8 +51,9 @@ func appendPage(b []byte, v view) []byte {
 `)
 	if v.Incident != "" {
 		add(`<section aria-labelledby="label">
-<h2 id="label">Incident ID</h2>
-<p class="id"><code id="id">`, esc(v.Incident), `</code><button id="copy" type="button" hidden>Copy</button></p>
+<div><h2 id="label">Incident ID</h2>
+<p><code id="id">`, esc(v.Incident), `</code></p></div>
+<button id="copy" type="button" hidden>Copy</button>
 <p id="said" class="said" role="status"></p>
 </section>
 `)
@@ -71,19 +72,23 @@ func appendPage(b []byte, v view) []byte {
 
 // contactSentence says whom to ask, as HTML.
 func contactSentence(v view) string {
-	quote := ""
-	if v.Incident != "" {
-		quote = " and give the incident ID"
+	sentence := "If you think this is a mistake, contact "
+	if v.Status >= 500 {
+		sentence = "If this goes on, contact "
 	}
-	if v.Contact == "" {
-		return "If you think this is a mistake, tell the people who run this site" + quote + "."
-	}
-	text := html.EscapeString(strings.ToValidUTF8(v.Contact, "\ufffd"))
 	href, shown := contactLink(v.Contact, v.Incident)
-	if href != "" {
-		text = `<a href="` + html.EscapeString(href) + `">` + html.EscapeString(shown) + `</a>`
+	switch {
+	case href != "":
+		sentence += `<a href="` + html.EscapeString(href) + `">` + html.EscapeString(shown) + `</a>`
+	case v.Contact != "":
+		sentence += html.EscapeString(strings.TrimRight(strings.ToValidUTF8(v.Contact, "\ufffd"), " ."))
+	default:
+		sentence += "the people who run this site"
 	}
-	return "If you think this is a mistake, contact " + text + quote + "."
+	if v.Incident == "" {
+		return sentence + "."
+	}
+	return sentence + ". Please give the incident ID."
 }
 
 // contactLink gives the link for a contact that is an e-mail address, a mailto: or an http(s): URL, and its text; for

@@ -88,7 +88,7 @@ func addressOf(a netip.AddrPort) string {
 	if !a.IsValid() {
 		return ""
 	}
-	return a.Addr().Unmap().String()
+	return a.Addr().Unmap().WithZone("").String() // a zone is this host's, and no network has one
 }
 
 // serverName is the host of a Host header without the port.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -44,6 +45,9 @@ var (
 	ErrCharset     = errors.New("charset")      // one that the rules cannot read
 )
 
+// extended finds parameters such as boundary*=utf-8''x and boundary*0=x.
+var extended = regexp.MustCompile(`;[^="]*\*[^="]*=`)
+
 // ParseContentType reads the Content-Type fields of a message (RFC 9110, section 8.3). It is the one place where they
 // are read: the kind chooses the body processor, and the field is forwarded as it is or refused.
 func ParseContentType(fields []string) (Kind, error) {
@@ -56,6 +60,9 @@ func ParseContentType(fields []string) (Kind, error) {
 	mediaType, params, err := mime.ParseMediaType(fields[0])
 	if err != nil {
 		return Unknown, fmt.Errorf("%w: %w", ErrContentType, err)
+	}
+	if extended.MatchString(fields[0]) {
+		return Unknown, fmt.Errorf("%w: a parameter in extended form (RFC 2231), which few servers read", ErrContentType)
 	}
 	kind := kindOf(mediaType)
 	if charset, ok := params["charset"]; ok && !slices.Contains(Charsets, strings.ToLower(charset)) {

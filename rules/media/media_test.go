@@ -37,6 +37,11 @@ func TestParseContentType(t *testing.T) {
 		{[]string{"text/plain; charset=utf-16"}, Text, ErrCharset},
 		{[]string{"application/json; charset=utf-7"}, JSON, ErrCharset},
 		{[]string{"text/plain; charset=utf-8; charset=utf-7"}, Unknown, ErrContentType},
+		{[]string{"text/plain; charset*=utf-8''utf-8"}, Unknown, ErrContentType},
+		{[]string{"multipart/form-data; boundary*=utf-8''x"}, Unknown, ErrContentType},
+		{[]string{"multipart/form-data; boundary*0=x; boundary*1=y"}, Unknown, ErrContentType},
+		{[]string{"multipart/form-data; boundary=x; boundary*=utf-8''y"}, Unknown, ErrContentType},
+		{[]string{`multipart/form-data; boundary="x*y"`}, Multipart, nil},
 		{[]string{"application/json", "text/plain"}, Unknown, ErrContentType},
 		{[]string{"application/json, text/plain"}, Unknown, ErrContentType},
 	}

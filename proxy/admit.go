@@ -26,14 +26,10 @@ func (x *exchange) admit() *inspect.Refusal {
 		return &inspect.Refusal{Reason: event.UnknownHost, Status: http.StatusMisdirectedRequest, Detail: "no application has this host, and there is no catch-all application with host \"*\""}
 	}
 	x.use(app, nil)
-	raw, query := splitTarget(r.RequestURI)
-	x.query = query
-	path, err := route.ParsePath(raw)
-	if err != nil {
-		return &inspect.Refusal{Reason: event.PathRefused, Status: http.StatusBadRequest, Detail: err.Error()}
+	if x.pathErr != nil {
+		return &inspect.Refusal{Reason: event.PathRefused, Status: http.StatusBadRequest, Detail: x.pathErr.Error()}
 	}
-	x.path = path
-	_, found, err := x.state.table.Find(x.host, path, r.Method)
+	_, found, err := x.state.table.Find(x.host, x.path, r.Method)
 	if found != nil {
 		x.use(app, found)
 	}
@@ -41,7 +37,7 @@ func (x *exchange) admit() *inspect.Refusal {
 	case errors.Is(err, route.ErrNoRoute):
 		return &inspect.Refusal{Reason: event.NoRoute, Status: http.StatusNotFound, Detail: err.Error()}
 	case errors.Is(err, route.ErrMethod):
-		x.allow = app.Methods(path.Canonical)
+		x.allow = app.Methods(x.path.Canonical)
 		return &inspect.Refusal{Reason: event.MethodNoRoute, Status: http.StatusMethodNotAllowed, Detail: err.Error() + "; it takes " + strings.Join(x.allow, ", ")}
 	case err != nil:
 		return &inspect.Refusal{Reason: event.PathRefused, Status: http.StatusBadRequest, Detail: err.Error()}

@@ -32,6 +32,7 @@ type exchange struct {
 	out     clientip.Outbound // the header for the upstream, and what was learned from the client's
 	host    string
 	path    route.Path
+	pathErr error  // of a path that no two servers are sure to read alike
 	query   string // with its question mark
 	allow   []string
 	app     *application
@@ -59,7 +60,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.identify(l.clients)
 	s.clients.add(x.out.Client)
-	if r.URL.Path == l.healthPath && l.healthPath != "" {
+	raw, query := splitTarget(r.RequestURI)
+	x.query = query
+	x.path, x.pathErr = route.ParsePath(raw)
+	if l.healthPath != "" && x.path.Canonical == l.healthPath { // in any spelling
 		x.health(l)
 		return
 	}

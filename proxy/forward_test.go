@@ -62,52 +62,64 @@ func TestRoutesAndReplies(t *testing.T) {
 		{name: "dot segments", request: get("/a/./c"), status: 200, upstream: origin, target: "/a/c"},
 		{name: "wildcard host", request: host("eu.shop.example.com", get("/")), status: 200, upstream: origin, target: "/"},
 		{name: "unknown host", request: host("evil.example.com", get("/")), status: 421, reason: event.UnknownHost},
-		{name: "strip_prefix and headers", request: get("/strip/x%20y?z=1", "X-Debug: 1"), status: 200, upstream: origin, target: "/x%20y?z=1",
+		{
+			name: "strip_prefix and headers", request: get("/strip/x%20y?z=1", "X-Debug: 1"), status: 200, upstream: origin, target: "/x%20y?z=1",
 			check: func(t *testing.T, _ *http.Response, _ string, got proxytest.Received) {
 				if got.Parsed.Header.Get("X-Team") != "shop" || got.Parsed.Header.Get("X-Debug") != "" {
 					t.Errorf("headers %v", got.Parsed.Header)
 				}
-			}},
+			},
+		},
 		{name: "strip_prefix of the whole path", request: get("/strip"), status: 200, upstream: origin, target: "/"},
-		{name: "replace_prefix and host", request: get("/replace/x"), status: 200, upstream: second, target: "/new/x",
+		{
+			name: "replace_prefix and host", request: get("/replace/x"), status: 200, upstream: second, target: "/new/x",
 			check: func(t *testing.T, _ *http.Response, _ string, got proxytest.Received) {
 				if got.Parsed.Host != "second.internal" || got.Parsed.Header.Get("X-Forwarded-Host") != "shop.example.com" {
 					t.Errorf("Host %q, X-Forwarded-Host %q", got.Parsed.Host, got.Parsed.Header.Get("X-Forwarded-Host"))
 				}
-			}},
-		{name: "redirect", request: get("/moved"), status: 308,
+			},
+		},
+		{
+			name: "redirect", request: get("/moved"), status: 308,
 			check: func(t *testing.T, response *http.Response, _ string, _ proxytest.Received) {
 				if response.Header.Get("Location") != "https://shop.example.com/here" {
 					t.Errorf("Location %q", response.Header.Get("Location"))
 				}
-			}},
-		{name: "method of no route", request: strings.Replace(get("/orders/1"), "GET", "DELETE", 1), status: 405, reason: event.MethodNoRoute,
+			},
+		},
+		{
+			name: "method of no route", request: strings.Replace(get("/orders/1"), "GET", "DELETE", 1), status: 405, reason: event.MethodNoRoute,
 			check: func(t *testing.T, response *http.Response, _ string, _ proxytest.Received) {
 				if response.Header.Get("Allow") != "GET, POST" {
 					t.Errorf("Allow %q", response.Header.Get("Allow"))
 				}
-			}},
+			},
+		},
 		{name: "TRACE", request: strings.Replace(get("/"), "GET", "TRACE", 1), status: 405, reason: event.MethodRefused},
 		{name: "CONNECT", request: "CONNECT shop.example.com:443 HTTP/1.1\r\nHost: shop.example.com:443\r\n\r\n", status: 405, reason: event.MethodRefused},
 		{name: "Upgrade: h2c", request: get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"), status: 400, reason: event.UpgradeRefused},
-		{name: "WebSocket on another route", request: get("/", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), status: 403, reason: event.UpgradeRefused,
+		{
+			name: "WebSocket on another route", request: get("/", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), status: 403, reason: event.UpgradeRefused,
 			check: func(t *testing.T, _ *http.Response, body string, _ proxytest.Received) {
 				if !strings.Contains(body, "traffic: [auto, websocket]") {
 					t.Errorf("the reply does not say which key would allow it: %s", body)
 				}
-			}},
+			},
+		},
 		{name: "encoded slash", request: get("/a%2fb"), status: 400, reason: event.PathRefused},
 		{name: "encoded slash allowed", request: get("/files/a%2fb"), status: 200, upstream: origin, target: "/files/a%2fb"},
 		{name: "path to another route", request: get("//api/x"), status: 400, reason: event.PathRefused},
 		{name: "backslash", request: get(`/a\..\b`), status: 400, reason: event.PathRefused},
 		{name: "max_bytes by Content-Length", request: post("/api", "application/json", `{"a":"`+strings.Repeat("x", 2000)+`"}`), status: 413, reason: event.BodyTooLarge},
 		{name: "max_bytes in chunks", request: chunked("/api", "application/json", `{"a":"`+strings.Repeat("x", 2000)+`"}`), status: 413, reason: event.BodyTooLarge},
-		{name: "chunked body leaves with a length", request: chunked("/api", "application/json", `{"a":1}`), status: 200, upstream: origin, target: "/api",
+		{
+			name: "chunked body leaves with a length", request: chunked("/api", "application/json", `{"a":1}`), status: 200, upstream: origin, target: "/api",
 			check: func(t *testing.T, _ *http.Response, _ string, got proxytest.Received) {
 				if got.Parsed.ContentLength != 7 || string(got.Body) != `{"a":1}` {
 					t.Errorf("length %d, body %q", got.Parsed.ContentLength, got.Body)
 				}
-			}},
+			},
+		},
 		{name: "upstream down", request: get("/down"), status: 502, reason: event.UpstreamDown},
 		{name: "api takes no text", request: post("/api", "text/plain", "abc"), status: 415, reason: event.ContentType},
 		{name: "malformed request line", request: "GET\r\n\r\n", status: 400, reason: event.BadRequest},
@@ -115,6 +127,7 @@ func TestRoutesAndReplies(t *testing.T) {
 		{name: "headers too large", request: get("/", "X-Big: "+strings.Repeat("a", 100<<10)), status: 431, reason: event.HeaderTooLarge},
 		{name: "OPTIONS *", request: "OPTIONS * HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n", status: 200, upstream: origin, target: "*"},
 		{name: "health path from a client", request: get("/.gatehouse/ready", "X-Forwarded-For: 192.0.2.7"), status: 404, reason: event.NoRoute},
+		{name: "health path in another spelling", request: get("//.gatehouse/./ready", "X-Forwarded-For: 192.0.2.7"), status: 404, reason: event.NoRoute},
 		{name: "health path from the load balancer", request: host("10.0.0.1", get("/.gatehouse/ready")), status: 200},
 		{name: "disabled", request: host("quiet.example.com", get("/?q=%3Cscript%3Ealert(1)%3C/script%3E")), status: 200, upstream: origin},
 	} {

@@ -67,9 +67,11 @@ func TestByMode(t *testing.T) {
 		policies string
 		warmUp   string
 	}{
-		{name: "rate limit", more: "    policy: limited\n", request: post("/login", "application/x-www-form-urlencoded", "email=a%40example.com&password=x"), reason: event.RateLimit, status: 429,
+		{
+			name: "rate limit", more: "    policy: limited\n", request: post("/login", "application/x-www-form-urlencoded", "email=a%40example.com&password=x"), reason: event.RateLimit, status: 429,
 			policies: "policies:\n  - name: limited\n    rate_limits: [{ name: login, path: /login, methods: [POST], key: [client, \"form:email\"], limit: 1/1h }]\n",
-			warmUp:   post("/login", "application/x-www-form-urlencoded", "password=y&email=A%40example.com")},
+			warmUp:   post("/login", "application/x-www-form-urlencoded", "password=y&email=A%40example.com"),
+		},
 		{name: "score", more: "", request: get("/search?q=%3Cscript%3Ealert(1)%3C/script%3E&utf8=%E2%9C%93|x"), reason: event.CRSScore, status: 403},
 		{name: "score in a form", more: "", request: post("/login?next=a//b", "application/x-www-form-urlencoded", "user=1%27+OR+%271%27%3D%271%27--+-&user=b"), reason: event.CRSScore, status: 403},
 		{name: "rule", more: "    rules:\n      - { name: no-admin, when: { path: \"/admin/**\" }, then: block }\n", request: get("/admin/users"), reason: event.Rule, status: 403},

@@ -15,10 +15,9 @@ import (
 
 // Exit codes.
 const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitDifferences = 2
-	exitUsage       = 64
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 64
 )
 
 // cli is what a command may use of the world.

@@ -192,6 +192,21 @@ func (d *dev) usesShop() (bool, error) {
 	return false, nil
 }
 
+// mode says in which mode the applications are, if they are all in one.
+func (d *dev) mode() string {
+	loaded, err := loadConfig(devConfig)
+	if err != nil {
+		return ""
+	}
+	mode := loaded.Config.Applications[0].Mode
+	for _, a := range loaded.Config.Applications {
+		if a.Mode != mode {
+			return ""
+		}
+	}
+	return ", in mode " + string(mode)
+}
+
 // banner says what runs where and what to try.
 func (d *dev) banner(s *proxy.Server, found, usesShop bool) {
 	w := d.cli.stdout
@@ -199,7 +214,7 @@ func (d *dev) banner(s *proxy.Server, found, usesShop bool) {
 	line := func(name, where, what string) { fmt.Fprintf(w, "  %-10s %-24s %s\n", name, where, what) }
 	fmt.Fprintf(w, "Gatehouse is running.\n\n")
 	if usesShop {
-		line("gateway", gateway, "in front of the demo shop, in mode block")
+		line("gateway", gateway, "in front of the demo shop"+d.mode())
 		line("demo shop", "http://"+d.shop, "the same without protection, to compare")
 	} else {
 		what := "in front of your application"

@@ -3,9 +3,11 @@ package tuning
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gatehouse/proxy/event"
+	"gatehouse/rules"
 )
 
 // explanation is what a reason means to the person who looks at an event.
@@ -81,6 +83,9 @@ func Why(e *event.Event) string {
 	case event.Pass:
 		return whyPass(e)
 	case event.Detect:
+		if e.Mode == "block" && e.Reason == event.Rule { // its stage is detect
+			return "It passes, but is recorded: " + cause(e) + ", and its stage is detect."
+		}
 		return "Mode block would have refused it: " + cause(e) + "."
 	case event.Error:
 		return "It failed: " + cause(e) + "."
@@ -94,11 +99,16 @@ func whyPass(e *event.Event) string {
 		return "Nothing was inspected: the mode is disabled."
 	case e.Scores.Inbound > 0:
 		return fmt.Sprintf("It passes: the anomaly score %d is below the threshold %d.", e.Scores.Inbound, e.Scores.InboundThreshold)
+	case slices.ContainsFunc(e.Rules, allows):
+		return "It passes: a rule of yours allows it (then: allow), and the rest was not inspected."
 	case len(e.Rules) > 0:
 		return "It passes: the rules that matched refuse nothing."
 	}
 	return "It passes: no rule matched."
 }
+
+// allows says whether m is a structured rule that ended inspection.
+func allows(m rules.Match) bool { return ownRule(&m) != "" && !m.Disruptive }
 
 // cause completes "it was refused:".
 func cause(e *event.Event) string {

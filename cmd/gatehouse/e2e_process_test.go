@@ -258,9 +258,15 @@ func (p *process) event(incident string) *event.Event {
 // eventually waits for a condition.
 func (p *process) eventually(what string, condition func() bool) {
 	p.t.Helper()
+	wait(p.t, what, condition)
+}
+
+// wait waits for a condition.
+func wait(t *testing.T, what string, condition func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("%s: not within %v", what, patience)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }

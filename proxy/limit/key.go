@@ -61,6 +61,9 @@ func flatten(path string) string {
 		case c == '\\' && i+1 < len(path):
 			i++
 			b = append(b, path[i])
+			if path[i] == '.' { // a dot that belongs to a key: the body processor marks such names
+				b[len("json")] = ':'
+			}
 		case c == '[':
 			index = true
 			b = append(b, '.')

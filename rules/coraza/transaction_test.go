@@ -205,7 +205,7 @@ SecRule ARGS "@rx evil" "id:1,phase:2,deny,log,severity:CRITICAL,tag:'a',tag:'b'
 		t.Fatalf("got %+v", result)
 	}
 	m := result.Matches[0]
-	if got, want := m.Targets[0], (rules.MatchedTarget{Variable: "ARGS:json.Items.0", Target: "ARGS/json.Items.0/JSON", Value: "evil"}); got != want {
+	if got, want := m.Targets[0], (rules.MatchedTarget{Variable: "ARGS:json.Items.0", Target: "ARGS_POST/json.Items.0/JSON", Value: "evil"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if m.Severity != "CRITICAL" || !m.Disruptive || len(m.Tags) != 2 || m.Phase != 2 {

@@ -45,7 +45,7 @@ var (
 	ErrCharset     = errors.New("charset")      // one that the rules cannot read
 )
 
-// extended finds parameters such as boundary*=utf-8''x and boundary*0=x.
+// extended finds parameters with a star in their name: boundary*0=x.
 var extended = regexp.MustCompile(`;[^="]*\*[^="]*=`)
 
 // ParseContentType reads the Content-Type fields of a message (RFC 9110, section 8.3). It is the one place where they

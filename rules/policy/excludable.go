@@ -83,9 +83,16 @@ func (t Target) key() string {
 		var plain, regex strings.Builder
 		plain.WriteString("json")
 		regex.WriteString("json")
+		separator := '.'
 		for _, s := range segments {
-			plain.WriteString("." + s.text)
-			regex.WriteString(literal('.'))
+			if strings.Contains(s.text, `\.`) { // a key holds a dot: the processor marks such names
+				separator = ':'
+			}
+		}
+		for _, s := range segments {
+			plain.WriteString(string(separator) + s.text)
+			regex.WriteString(literal(separator))
+			separator = '.'
 			switch {
 			case s.text == "*" && s.index:
 				regex.WriteString(`[0-9]+`)

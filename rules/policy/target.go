@@ -63,7 +63,8 @@ var kinds = map[Kind]naming{
 // exclusions and the UI: kind:name, or the kind alone.
 //
 // In a name, * stands for any characters (in json: within one segment), [*] for any index, and \ takes the next
-// character literally. Names are compared without regard to case, as the engine does.
+// character literally: json:http\.method is the key http.method, not the key method of http. Names are compared without
+// regard to case, as the engine does.
 type Target struct {
 	Kind Kind
 	// Name is canonical: lower case for headers, indexes in brackets for json. Empty for a kind that stands alone.
@@ -255,7 +256,7 @@ func TargetOf(variable, key, processor string) string {
 	switch strings.ToUpper(variable) {
 	case "ARGS":
 		switch {
-		case json && strings.HasPrefix(strings.ToLower(key), "json."):
+		case json && isJSONKey(key):
 			return TargetOf("ARGS_POST", key, processor)
 		case json || processor != "URLENCODED" && processor != "MULTIPART":
 			return TargetOf("ARGS_GET", key, processor)
@@ -263,7 +264,7 @@ func TargetOf(variable, key, processor string) string {
 		return ""
 	case "ARGS_NAMES":
 		switch {
-		case json && strings.HasPrefix(strings.ToLower(key), "json."):
+		case json && isJSONKey(key):
 			return TargetOf("ARGS_POST_NAMES", key, processor)
 		case json || processor != "URLENCODED" && processor != "MULTIPART":
 			return TargetOf("ARGS_GET_NAMES", key, processor)
@@ -331,6 +332,11 @@ func named(k Kind, key string) string {
 	return string(k) + ":" + escapeName(key, `\*`)
 }
 
+// isJSONKey says whether a key is one that the JSON processor makes.
+func isJSONKey(key string) bool {
+	return len(key) > len("json") && strings.EqualFold(key[:len("json")], "json") && (key[len("json")] == '.' || key[len("json")] == ':')
+}
+
 // jsonTarget turns json.items.0.comment into json:items[0].comment.
 func jsonTarget(k Kind, key string) string {
 	if len(key) < len("json") || !strings.EqualFold(key[:len("json")], "json") {
@@ -339,6 +345,9 @@ func jsonTarget(k Kind, key string) string {
 	rest := key[len("json"):]
 	if rest == "" {
 		return string(k) + ":"
+	}
+	if rest[0] == ':' { // some key holds a dot: which one is not known
+		return string(k) + ":" + escapeName(rest[1:], `\*[.`)
 	}
 	if rest[0] != '.' {
 		return ""

@@ -46,6 +46,8 @@ func TestTargetOf(t *testing.T) {
 		{"ARGS_POST", "json.0.a", "NDJSON", "json:[0].a"},
 		{"ARGS_POST", "json.a[b]*", "JSON", `json:a\[b]\*`},
 		{"ARGS_POST", "json", "JSON", "json:"},
+		{"ARGS_POST", "json:a.0.b*", "JSON", `json:a\.0\.b\*`},
+		{"ARGS", "json:a.b", "JSON", `json:a\.b`},
 		{"ARGS_POST", "json.items.0.comment", "URLENCODED", "form:json.items.0.comment"},
 		{"ARGS_POST", "body", "TEXT", "body"},
 		{"ARGS", "json.a", "JSON", "json:a"},
@@ -93,6 +95,8 @@ func TestTargetKeys(t *testing.T) {
 		"json:items[*].comment": `/^json\x{2e}items\x{2e}[0-9]+\x{2e}comment$/`,
 		"json:a.*":              `/^json\x{2e}a\x{2e}[^.]+$/`,
 		"json:a.b*":             `/^json\x{2e}a\x{2e}b[^.]*$/`,
+		`json:a\.b.c`:           `/^json\x{3a}a\x{2e}b\x{2e}c$/`,
+		`json:a[*].b\.c`:        `/^json\x{3a}a\x{2e}[0-9]+\x{2e}b\x{2e}c$/`,
 		`form:a\*b`:             `/^a\x{2a}b$/`,
 		"form:a,b|c/d'e\"f":     `/^a\x{2c}b\x{7c}c\x{2f}d\x{27}e\x{22}f$/`,
 		"form:":                 "/^$/",
@@ -113,6 +117,7 @@ func TestTargetKeys(t *testing.T) {
 // FuzzTargetOf: what a request's key becomes parses, and is the same target again.
 func FuzzTargetOf(f *testing.F) {
 	f.Add("ARGS_POST", "json.a.0[x]*\\", "JSON")
+	f.Add("ARGS_POST", "json:a.0[x]*\\", "JSON")
 	f.Add("ARGS_GET", `\*`, "")
 	f.Fuzz(func(t *testing.T, variable, key, processor string) {
 		text := TargetOf(variable, key, processor)

@@ -16,7 +16,7 @@ import (
 const (
 	URLEncoded = "URLENCODED" // one argument a pair
 	Multipart  = "MULTIPART"  // one argument a field; files by name, size and part headers
-	JSON       = "JSON"       // one argument a value, named json.items.0.name; the length of an array under its own name
+	JSON       = "JSON"       // one argument a value, named json.items.0.name, or json:a.b where a key holds a dot; the length of an array under its own name
 	NDJSON     = "NDJSON"     // each line as an element of one JSON array: json.0.name
 	XML        = "XML"        // XML:/* and XML://@*
 	Text       = "TEXT"       // the whole text as one argument named body

@@ -69,6 +69,8 @@ func TestJSON(t *testing.T) {
 			want: []Argument{{"json.a", "1"}, {"json.b", "x\n\""}, {"json.c", ""}, {"json.d", "true"}, {"json.e", "-1.5e+3"}}},
 		{text: `[{"a":[1,[2]]},3]`, want: []Argument{
 			{"json.0.a.0", "1"}, {"json.0.a.1.0", "2"}, {"json.0.a.1", "1"}, {"json.0.a", "2"}, {"json.1", "3"}, {"json", "2"}}},
+		{text: `{"a.b":{"c":[1,{}]},"a":{"b":2,"d.e":3}}`, want: []Argument{
+			{"json:a.b.c.0", "1"}, {"json:a.b.c.1", ""}, {"json:a.b.c", "2"}, {"json.a.b", "2"}, {"json:a.d.e", "3"}}},
 		{text: `"x"`, want: []Argument{{"json.0", "x"}, {"json", "1"}}},
 		{text: `{"\u0061":"\ud83d\ude00\/\ud800"}`, want: []Argument{{"json.a", "😀/\ufffd"}}},
 		{text: `{"a":"\ud800\u0041"}`, want: []Argument{{"json.a", "\ufffdA"}}},
@@ -303,7 +305,11 @@ func flatten(name string, value any, to *[]string) {
 	switch value := value.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(value)) {
-			flatten(name+"."+key, value[key], to)
+			inner := name + "." + key
+			if strings.Contains(key, ".") {
+				inner = rootName + ":" + inner[len(rootName)+1:]
+			}
+			flatten(inner, value[key], to)
 		}
 		if len(value) == 0 && name != rootName {
 			*to = append(*to, name+"=")

@@ -62,6 +62,8 @@ type frame struct {
 	members int
 	// keys are the names used in an object.
 	keys map[string]struct{}
+	// dotted says that a key in the name of the container holds a dot.
+	dotted bool
 }
 
 type jsonParser struct {
@@ -70,6 +72,7 @@ type jsonParser struct {
 	text    string
 	at      int
 	name    []byte
+	dotted  bool // of name, as in a frame
 	budget  int
 }
 
@@ -141,13 +144,13 @@ func (d *jsonParser) value(stack *[]frame) (opened bool, err error) {
 		}
 		return false, nil
 	}
-	*stack = append(*stack, frame{array: c == '[', path: len(d.name)})
+	*stack = append(*stack, frame{array: c == '[', path: len(d.name), dotted: d.dotted})
 	return true, nil
 }
 
 // member prepares the name of the next member of a container.
 func (d *jsonParser) member(f *frame) error {
-	d.name = append(d.name[:f.path], '.')
+	d.name, d.dotted = append(d.name[:f.path], '.'), f.dotted
 	if f.array {
 		d.name = strconv.AppendInt(d.name, int64(f.members), 10)
 		f.members++
@@ -172,6 +175,7 @@ func (d *jsonParser) member(f *frame) error {
 		f.keys = make(map[string]struct{})
 	}
 	d.name = append(d.name, key...)
+	d.dotted = d.dotted || strings.Contains(key, ".")
 	if _, repeated := f.keys[key]; repeated {
 		// The value is still shown to rules, under the same name.
 		if d.parsed.Problem == nil {
@@ -204,11 +208,11 @@ func (d *jsonParser) leave(stack *[]frame) error {
 			return nil
 		case c == ']' && f.array:
 			d.at++
-			d.name = d.name[:f.path]
+			d.name, d.dotted = d.name[:f.path], f.dotted
 			if err := d.spend(); err != nil {
 				return err
 			}
-			d.parsed.length(string(d.name), f.members, d.options)
+			d.parsed.length(d.shown(), f.members, d.options)
 		case c == '}' && !f.array:
 			d.at++
 			d.name = d.name[:f.path]
@@ -233,8 +237,17 @@ func (d *jsonParser) put(value string) error {
 	if err := d.spend(); err != nil {
 		return err
 	}
-	d.parsed.argument(string(d.name), value, d.options)
+	d.parsed.argument(d.shown(), value, d.options)
 	return nil
+}
+
+// shown is the name at hand as rules see it. One that has a key with a dot in it begins with json: instead of json., so
+// that the key a.b does not pass for the key b of a, in an exclusion for instance.
+func (d *jsonParser) shown() string {
+	if d.dotted {
+		return rootName + ":" + string(d.name[len(rootName)+1:])
+	}
+	return string(d.name)
 }
 
 // spend takes the name at hand from the budget.

@@ -160,7 +160,7 @@ var fields = map[string]field{
 	"Exclusion.Hosts":        {doc: "Hosts that the exclusion is for; policies only."},
 	"Exclusion.Path":         {doc: "Path pattern: * is one segment, ** the rest."},
 	"Exclusion.Methods":      {doc: "Methods that the exclusion is for; empty means all."},
-	"Exclusion.Targets":      {doc: "What the rules do not look at: json:, form:, query:, header:, cookie: or xml: and a name or path."},
+	"Exclusion.Targets":      {doc: "What the rules do not look at: json:, form:, query:, header:, cookie: or xml: and a name or path. xml:text covers attribute values too."},
 	"Exclusion.WholeRequest": {doc: "Exclude the whole request; required where no targets are named."},
 	"Exclusion.Owner":        {doc: "Who answers for the exclusion."},
 	"Exclusion.Reason":       {doc: "Why it is needed."},

@@ -17,7 +17,7 @@ const (
 	KindJSON       Kind = "json"        // a field of a JSON or NDJSON body
 	KindHeader     Kind = "header"      // a request header
 	KindCookie     Kind = "cookie"      // a request cookie
-	KindXML        Kind = "xml"         // xml:text or xml:attributes of an XML body
+	KindXML        Kind = "xml"         // xml:text or xml:attributes of an XML body; rules see attribute values among the texts too
 	KindFile       Kind = "file"        // the client's name of an uploaded file, by form field; file alone is all of them
 	KindQueryName  Kind = "query_name"  // the name of a query argument itself
 	KindFormName   Kind = "form_name"   // the name of a form argument itself

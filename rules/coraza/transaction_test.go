@@ -99,9 +99,11 @@ SecRule ARGS_POST "@contains evil" "id:3,phase:2,pass,log"
 SecRule OUTBOUND_DATA_ERROR "@eq 1" "id:4,phase:4,pass,log"`}}})
 	for _, c := range []struct{ name, contentType, body string }{
 		{"form", "application/x-www-form-urlencoded", "a=evil&b=%20two&c=three"},
-		{"multipart", "multipart/form-data; boundary=xyz",
+		{
+			"multipart", "multipart/form-data; boundary=xyz",
 			"--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nevil\r\n" +
-				"--xyz\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\nContent-Type: text/plain\r\n\r\nfile\r\n--xyz--\r\n"},
+				"--xyz\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\nContent-Type: text/plain\r\n\r\nfile\r\n--xyz--\r\n",
+		},
 		{"text", "text/plain", "evil text \xff"},
 		{"NDJSON", "application/x-ndjson", "{\"a\":\"evil\"}\n{\"b\":[1,2,\"\\u00e9\"]}\n"},
 		{"binary", "application/octet-stream", "\x00evil\xff"},
@@ -216,8 +218,10 @@ SecRule ARGS "@rx evil" "id:1,phase:2,deny,log,severity:CRITICAL,tag:'a',tag:'b'
 // TestResponseOfATypeThatTextNames goes through Coraza's own response buffer.
 func TestResponseOfATypeThatTextNames(t *testing.T) {
 	for _, text := range []string{"", "SecResponseBodyMimeType text/html\n", `SecAction "id:9,phase:1,pass,nolog,ctl:forceResponseBodyVariable=On"` + "\n"} {
-		set := mustLoad(t, coraza.New(coraza.Options{}), rules.Policy{Sources: []rules.Source{{Name: "s",
-			Text: text + `SecRule RESPONSE_BODY "@streq <p>fine</p>" "id:1,phase:4,deny,log"`}}})
+		set := mustLoad(t, coraza.New(coraza.Options{}), rules.Policy{Sources: []rules.Source{{
+			Name: "s",
+			Text: text + `SecRule RESPONSE_BODY "@streq <p>fine</p>" "id:1,phase:4,deny,log"`,
+		}}})
 		if _, seen := inspect(t, set, request("GET", "/"), rules.Body{}); seen == nil {
 			t.Errorf("with %q the reply is not seen", text)
 		}

@@ -65,18 +65,24 @@ func TestJSON(t *testing.T) {
 		{text: `{}`},
 		{text: ` [] `},
 		{text: `{"a":[],"b":{}}`, want: []Argument{{"json.a", ""}, {"json.b", ""}}},
-		{text: `{"a":1,"b":"x\n\"","c":null,"d":true,"e":-1.5e+3}`,
-			want: []Argument{{"json.a", "1"}, {"json.b", "x\n\""}, {"json.c", ""}, {"json.d", "true"}, {"json.e", "-1.5e+3"}}},
+		{
+			text: `{"a":1,"b":"x\n\"","c":null,"d":true,"e":-1.5e+3}`,
+			want: []Argument{{"json.a", "1"}, {"json.b", "x\n\""}, {"json.c", ""}, {"json.d", "true"}, {"json.e", "-1.5e+3"}},
+		},
 		{text: `[{"a":[1,[2]]},3]`, want: []Argument{
-			{"json.0.a.0", "1"}, {"json.0.a.1.0", "2"}, {"json.0.a.1", "1"}, {"json.0.a", "2"}, {"json.1", "3"}, {"json", "2"}}},
+			{"json.0.a.0", "1"}, {"json.0.a.1.0", "2"}, {"json.0.a.1", "1"}, {"json.0.a", "2"}, {"json.1", "3"}, {"json", "2"},
+		}},
 		{text: `{"a.b":{"c":[1,{}]},"a":{"b":2,"d.e":3}}`, want: []Argument{
-			{"json:a.b.c.0", "1"}, {"json:a.b.c.1", ""}, {"json:a.b.c", "2"}, {"json.a.b", "2"}, {"json:a.d.e", "3"}}},
+			{"json:a.b.c.0", "1"}, {"json:a.b.c.1", ""}, {"json:a.b.c", "2"}, {"json.a.b", "2"}, {"json:a.d.e", "3"},
+		}},
 		{text: `"x"`, want: []Argument{{"json.0", "x"}, {"json", "1"}}},
 		{text: `{"\u0061":"\ud83d\ude00\/\ud800"}`, want: []Argument{{"json.a", "😀/\ufffd"}}},
 		{text: `{"a":"\ud800\u0041"}`, want: []Argument{{"json.a", "\ufffdA"}}},
 		{text: `{"a":1,"a":2}`, want: []Argument{{"json.a", "1"}, {"json.a", "2"}}, problem: `the key "a" appears twice in one JSON object`},
-		{text: `{"a":1,"\u0061":2,"b":"seen"}`, want: []Argument{{"json.a", "1"}, {"json.a", "2"}, {"json.b", "seen"}},
-			problem: `the key "a" appears twice in one JSON object`},
+		{
+			text: `{"a":1,"\u0061":2,"b":"seen"}`, want: []Argument{{"json.a", "1"}, {"json.a", "2"}, {"json.b", "seen"}},
+			problem: `the key "a" appears twice in one JSON object`,
+		},
 		{text: `{"a":"x"} {"b":1}`, want: []Argument{{"json.a", "x"}}, problem: "the JSON document is not valid at byte 11: expected the end of the document"},
 		{text: `{"a":"x",}`, want: []Argument{{"json.a", "x"}}, problem: "the JSON document is not valid at byte 10: expected a key in quotes"},
 		{text: `[1,]`, want: []Argument{{"json.0", "1"}}, problem: "the JSON document is not valid at byte 4: expected a value"},
@@ -125,8 +131,11 @@ func TestLimits(t *testing.T) {
 		{"lengths of arrays", JSON, `[[[[1]]]]`, Options{Arguments: 3}, 4, true, ""},
 		{"NDJSON", NDJSON, "1\n2\n3\n4\n", Options{Arguments: 3}, 6, true, ""},
 		{"depth", JSON, deep, Options{JSONDepth: 100}, 0, false, "the JSON document is nested deeper than 100 levels"},
-		{"names", JSON, strings.Repeat(`{"`+strings.Repeat("x", 1000)+`":`, 60) + `[` + strings.Repeat("1,", 500) + "1]" + strings.Repeat("}", 60),
-			Options{}, -1, false, "the names in the JSON document take many times its size"},
+		{
+			"names", JSON, strings.Repeat(`{"`+strings.Repeat("x", 1000)+`":`, 60) + `[` + strings.Repeat("1,", 500) + "1]" + strings.Repeat("}", 60),
+			Options{},
+			-1, false, "the names in the JSON document take many times its size",
+		},
 		{"text", Text, "a&b", Options{Arguments: 1}, 1, false, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -220,17 +229,27 @@ func TestMultipartParts(t *testing.T) {
 		{name: "space before the equals sign", text: one(`form-data; name="f"; filename ="x"`), files: []File{{"f", []string{"x"}, 5}}, strict: Strictness{Any: true}},
 		{name: "space behind the equals sign", text: one(`form-data; name="f"; filename= "x"`), files: []File{{"f", []string{"x"}, 5}}, strict: Strictness{Any: true}},
 		{name: "folded", text: one("form-data;\r\n name=\"a\""), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
-		{name: "space before the colon", text: "--xyz\r\nContent-Disposition : form-data; name=\"a\"\r\n\r\nvalue\r\n--xyz--",
-			arguments: []Argument{{"", "value"}}, strict: Strictness{Any: true}},
+		{
+			name: "space before the colon", text: "--xyz\r\nContent-Disposition : form-data; name=\"a\"\r\n\r\nvalue\r\n--xyz--",
+			arguments: []Argument{{"", "value"}}, strict: Strictness{Any: true},
+		},
 		{name: "no headers", text: "--xyz\r\n\r\nvalue\r\n--xyz--\r\n", arguments: []Argument{{"", "value"}}},
-		{name: "no empty line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n--xyz--\r\n",
-			arguments: []Argument{{"a", ""}}, strict: Strictness{Any: true}},
-		{name: "longer boundary inside", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--xyzz\r\n--xyz--\r\n",
-			arguments: []Argument{{"a", "--xyzz"}}},
-		{name: "boundary in the middle of a line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb--xyz\r\n--xyz--\r\n",
-			arguments: []Argument{{"a", "b--xyz"}}},
-		{name: "part after the end", text: one(`form-data; name="a"`) + "--xyz\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\nevil\r\n--xyz--\r\n",
-			arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
+		{
+			name: "no empty line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n--xyz--\r\n",
+			arguments: []Argument{{"a", ""}}, strict: Strictness{Any: true},
+		},
+		{
+			name: "longer boundary inside", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--xyzz\r\n--xyz--\r\n",
+			arguments: []Argument{{"a", "--xyzz"}},
+		},
+		{
+			name: "boundary in the middle of a line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb--xyz\r\n--xyz--\r\n",
+			arguments: []Argument{{"a", "b--xyz"}},
+		},
+		{
+			name: "part after the end", text: one(`form-data; name="a"`) + "--xyz\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\nevil\r\n--xyz--\r\n",
+			arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := parse(t, Multipart, c.text, Options{ContentType: contentType})

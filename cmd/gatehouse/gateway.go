@@ -66,15 +66,15 @@ func loadConfig(paths ...string) (*config.Loaded, error) {
 func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy.Server) error) error {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	hangup := make(chan os.Signal, 1) // before anything takes time: unheard, the signal would end the process
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	tuneGC()
 	server, err := proxy.New(opts)
 	if err != nil {
 		return err
 	}
 	server.Start()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	if started != nil {
 		if err := started(server); err != nil {
 			return errors.Join(err, server.Stop(context.Background()))

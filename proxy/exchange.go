@@ -42,6 +42,7 @@ type exchange struct {
 	inspection *inspect.Inspection
 	refusal    *inspect.Refusal
 	access     event.Access
+	delivering bool // the upstream's reply goes to the client
 	finished   bool
 }
 
@@ -175,7 +176,14 @@ func (x *exchange) clientFailed(err error) {
 		x.refuse()
 		return
 	}
-	x.access.Status = statusClientGone
+	x.clientGone()
+}
+
+// clientGone ends a request for whose reply nobody waits any more.
+func (x *exchange) clientGone() {
+	if !x.delivering {
+		x.access.Status = statusClientGone
+	}
 	x.finish()
 	panic(errAbort)
 }

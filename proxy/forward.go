@@ -116,7 +116,7 @@ func cutPrefix(path, prefix string) (string, bool) {
 	return rest, true
 }
 
-// upstreamFailed turns a failure of the upstream into a reply.
+// upstreamFailed turns a failure of the upstream into a reply, or cuts off the one that is being delivered.
 func (x *exchange) upstreamFailed(err error) {
 	var failure *upstream.Error
 	if !errors.As(err, &failure) {
@@ -133,9 +133,8 @@ func (x *exchange) upstreamFailed(err error) {
 		x.clientFailed(failure.Err)
 		return
 	case failure.Kind == upstream.ClientGone:
-		x.access.Status = statusClientGone
-		x.finish()
-		panic(errAbort)
+		x.clientGone()
+		return
 	default:
 		x.refusal = &inspect.Refusal{Reason: reasons[failure.Kind], Status: failure.Status(), Detail: err.Error()}
 	}
@@ -151,7 +150,11 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 	for name, values := range replyHeaders(reply.Header) {
 		h[name] = values
 	}
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http must not guess one
+	}
 	x.endUpload()
+	x.delivering = true
 	flush := reply.ContentLength < 0
 	x.writer.WriteHeader(reply.StatusCode)
 	if flush {
@@ -174,9 +177,8 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 			break
 		}
 		if err != nil { // a cut reply must not look whole
-			x.access.Reason = event.UpstreamError
-			x.finish()
-			panic(errAbort)
+			x.upstreamFailed(err)
+			return
 		}
 	}
 	for name, values := range reply.Trailer {

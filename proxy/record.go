@@ -99,7 +99,7 @@ func (x *exchange) complete(outcome *inspect.Outcome) {
 		a.Status = x.writer.status
 	}
 	a.AnsweredBy = "gateway"
-	if x.refusal == nil && a.UpstreamStatus != 0 {
+	if a.UpstreamStatus != 0 && (x.refusal == nil || x.delivering) {
 		a.AnsweredBy = "upstream"
 	}
 	if x.app != nil {
@@ -119,15 +119,12 @@ func (x *exchange) complete(outcome *inspect.Outcome) {
 		}
 		a.BytesIn = x.inspection.BytesIn()
 	}
-	if x.refusal != nil && a.Verdict == event.Pass {
+	if x.refusal != nil && a.Verdict != event.Block { // what inspection only noted gives way to what the client met
 		a.Reason = x.refusal.Reason
 		a.Verdict = event.Block
 		if x.refusal.Status >= 500 {
 			a.Verdict = event.Error
 		}
-	}
-	if x.refusal == nil && a.Verdict == event.Pass && a.Reason != "" { // a reply that broke off
-		a.Verdict = event.Error
 	}
 }
 
@@ -160,7 +157,7 @@ func (x *exchange) event(outcome *inspect.Outcome) *event.Event {
 		e.Detail = x.refusal.Detail
 	}
 	if outcome != nil {
-		if outcome.Detail != "" {
+		if outcome.Detail != "" && (x.refusal == nil || outcome.Verdict == event.Block) {
 			e.Detail = outcome.Detail
 		}
 		if outcome.Result != nil {

@@ -346,6 +346,10 @@ func (b *replyBody) Read(p []byte) (int, error) {
 		return n, err
 	default:
 		b.finish(false)
+		var body bodyError
+		if failure := b.x.failed(); errors.As(failure, &body) { // the connection was closed because of it
+			err = failure
+		}
 		return n, b.x.conn.ep.u.bodyError(b.x.ctx, b.x.conn.ep, err)
 	}
 }

@@ -1,0 +1,148 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"gatehouse/proxy/event"
+	"gatehouse/proxy/proxytest"
+)
+
+// TestReplyHeader shows that replies arrive with the upstream's end-to-end fields and no others that describe them.
+func TestReplyHeader(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer, field string
+		want                []string
+	}{
+		{"no Content-Type is guessed", "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>hi</html>", "Content-Type", nil},
+		{"Content-Type is kept", "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nok", "Content-Type", []string{"text/x"}},
+		{"fields that Connection names end here", "HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok", "X-Hop", nil},
+		{"several values", "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok", "Set-Cookie", []string{"a=1", "b=2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			upstream := proxytest.NewUpstream(t)
+			upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) { io.WriteString(w, tt.answer) }
+			g := proxytest.Start(t, application(upstream.URL, "block", ""))
+			response, _ := proxytest.Raw(t, g.URL, get("/"))
+			if response == nil {
+				t.Fatal("no response")
+			}
+			if got := response.Header[tt.field]; fmt.Sprint(got) != fmt.Sprint(tt.want) {
+				t.Errorf("%s: %q, want %q", tt.field, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestClientGone shows that a client which leaves in the middle of a reply is not the upstream's fault: there is no
+// event.
+func TestClientGone(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	release := make(chan struct{})
+	upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) {
+		io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+		<-release
+	}
+	g := proxytest.Start(t, application(upstream.URL, "block", ""))
+	defer close(release)
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, get("/")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	proxytest.Eventually(t, "the access record", func() bool { return strings.Contains(g.Records(), `"record":"access"`) })
+	if events := g.Events(); len(events) > 0 {
+		t.Errorf("event %s %s", events[0].Verdict, events[0].Reason)
+	}
+	if records := g.Records(); !strings.Contains(records, `"status":200,"answered_by":"upstream","verdict":"pass"`) {
+		t.Errorf("record %s", records)
+	}
+}
+
+// TestEarlyReply shows what is recorded when an upload goes wrong after the upstream has begun to answer it: the fault
+// is the upload's, not the upstream's.
+func TestEarlyReply(t *testing.T) {
+	chunks := strings.Repeat("400\r\n"+strings.Repeat("x", 1024)+"\r\n", 8)
+	for _, tt := range []struct {
+		name, rest string
+		reason     event.Reason
+	}{
+		{"over max_bytes", chunks + chunks, event.BodyTooLarge},
+		{"malformed chunk", "no chunk\r\n", event.BadRequest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			address, answered := answersEarly(t)
+			g := proxytest.Start(t, application(address, "block", "    routes:\n      - { path: /, body: { max_bytes: 10KiB, inspect_bytes: 1KiB } }\n"))
+			c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			head, _, _ := strings.Cut(chunked("/", "text/plain", ""), "\r\n\r\n")
+			if _, err := io.WriteString(c, head+"\r\n\r\n"+chunks); err != nil {
+				t.Fatal(err)
+			}
+			<-answered
+			if _, err := c.Read(make([]byte, 100)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(c, tt.rest); err != nil {
+				t.Fatal(err)
+			}
+			e := g.WaitEvents(1)[0]
+			if e.Reason != tt.reason || e.Verdict != event.Block || e.Status != 200 || e.AnsweredBy != "upstream" {
+				t.Errorf("event %s %s, status %d by %s", e.Verdict, e.Reason, e.Status, e.AnsweredBy)
+			}
+		})
+	}
+}
+
+// answersEarly is an upstream that begins to answer with the first bytes of a request, and never ends.
+func answersEarly(t *testing.T) (url string, answered <-chan struct{}) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+		close(begun)
+		io.Copy(io.Discard, c)
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
+	return "http://" + l.Addr().String(), begun
+}
+
+// TestRefusalInDetect shows that a reply which the gateway makes in every mode is recorded by its own reason, with
+// what inspection has noted beside it.
+func TestRefusalInDetect(t *testing.T) {
+	g := proxytest.Start(t, application("http://127.0.0.1:1", "detect", ""))
+	status, body := exchange(t, g.URL, get("/?q=%3Cscript%3Ealert(1)%3C/script%3E"))
+	e := g.WaitEvents(1)[0]
+	if status != 502 || e.Verdict != event.Error || e.Reason != event.UpstreamDown || !strings.Contains(e.Detail, "127.0.0.1:1") {
+		t.Errorf("status %d, event %s %s %q", status, e.Verdict, e.Reason, e.Detail)
+	}
+	if len(e.Rules) == 0 || e.Scores.Inbound < 5 || !strings.Contains(body, e.Incident) {
+		t.Errorf("%d rules, score %d, reply %s", len(e.Rules), e.Scores.Inbound, body)
+	}
+}

@@ -1,0 +1,141 @@
+package pattern
+
+import (
+	"bufio"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/rules/crs"
+	"gatehouse/rules/seclang"
+)
+
+// crsPattern is a pattern of the Core Rule Set with the rule that it is of.
+type crsPattern struct {
+	id      int
+	name    string // of the operator
+	arg     string
+	phrases []string
+	level   int // the lowest paranoia level with a rule that has it
+	vars    []seclang.Variable
+	*Pattern
+}
+
+// crsPatterns are the distinct patterns of all rules of the newest release, of all paranoia levels.
+func crsPatterns(t testing.TB) []crsPattern {
+	t.Helper()
+	release, err := crs.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []crsPattern
+	seen := map[string]int{}
+	add := func(d *seclang.Directive, starter *seclang.Rule) {
+		o, id := d.Rule.Operator, starter.ID()
+		if o == nil || strings.Contains(o.Arg, "%{") {
+			return
+		}
+		if i, ok := seen[o.Name+" "+o.Arg]; ok {
+			out[i].vars = append(out[i].vars, d.Rule.Variables...)
+			out[i].level = min(out[i].level, levelOf(starter))
+			return
+		}
+		p := crsPattern{id: id, name: o.Name, arg: o.Arg, level: levelOf(starter), vars: slices.Clone(d.Rule.Variables)}
+		switch o.Name {
+		case "rx":
+			p.Pattern, err = NewRegexp(o.Arg)
+			if err != nil {
+				t.Fatalf("rule %d: %v", id, err)
+			}
+		case "pm":
+			p.phrases = strings.Split(strings.ToLower(o.Arg), " ")
+		case "pmFromFile", "pmf":
+			p.phrases = phraseFile(t, release.Data, o.Arg)
+		case "contains":
+			p.Pattern = NewLiteral(Contains, o.Arg)
+		case "streq":
+			p.Pattern = NewLiteral(Equals, o.Arg)
+		case "beginsWith":
+			p.Pattern = NewLiteral(BeginsWith, o.Arg)
+		case "endsWith":
+			p.Pattern = NewLiteral(EndsWith, o.Arg)
+		default:
+			return
+		}
+		if p.phrases != nil {
+			p.Pattern = NewPhrases(p.phrases)
+		}
+		seen[o.Name+" "+o.Arg] = len(out)
+		out = append(out, p)
+	}
+	for _, src := range release.Rules {
+		f, errs := seclang.Parse(src)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		for _, d := range f.Directives {
+			if d.Rule == nil {
+				continue
+			}
+			add(d, d.Rule)
+			for _, l := range d.Rule.Links {
+				add(l, d.Rule)
+			}
+		}
+	}
+	if len(out) < 250 {
+		t.Fatalf("%d patterns in the rule set, want at least 250", len(out))
+	}
+	return out
+}
+
+func levelOf(r *seclang.Rule) int {
+	for _, a := range r.All("tag") {
+		if n, ok := strings.CutPrefix(a.Value, "paranoia-level/"); ok {
+			return int(n[0] - '0')
+		}
+	}
+	return 1
+}
+
+// looksAt reports whether a rule with the pattern looks at values like v.
+func (p crsPattern) looksAt(v value) bool {
+	found := false
+	for _, x := range p.vars {
+		if x.Count || x.Name != v.variable && (x.Name != "ARGS_GET" || v.variable != "ARGS") {
+			continue
+		}
+		same := x.Key == "" || strings.EqualFold(x.Key, v.key)
+		switch {
+		case x.Exclude && same:
+			return false
+		case !x.Exclude && same && !x.Regex:
+			found = true
+		}
+	}
+	return found
+}
+
+func phraseFile(t testing.TB, files fs.FS, name string) []string {
+	t.Helper()
+	b, err := fs.ReadFile(files, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for sc := bufio.NewScanner(strings.NewReader(string(b))); sc.Scan(); {
+		if l := strings.TrimSpace(sc.Text()); l != "" && l[0] != '#' {
+			out = append(out, strings.ToLower(l))
+		}
+	}
+	return out
+}
+
+func setOf(ps []crsPattern) *Set {
+	var out []*Pattern
+	for _, p := range ps {
+		out = append(out, p.Pattern)
+	}
+	return NewSet(out)
+}

@@ -1,0 +1,139 @@
+package pattern
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is how a pattern looks at a value.
+type Kind uint8
+
+// The kinds. Text is the operator's argument, with macros expanded.
+const (
+	Regexp     Kind = iota // @rx
+	Phrases                // @pm and its relatives: one of Phrases occurs, ASCII letters in either case
+	Contains               // @contains
+	Equals                 // @streq
+	BeginsWith             // @beginsWith
+	EndsWith               // @endsWith
+)
+
+// Pattern is what an operator looks for, compiled. It is immutable and may be in any number of sets.
+type Pattern struct {
+	kind    Kind
+	text    string
+	shapes  []shape // by alphabet
+	minimum int     // bytes of the shortest match
+	need    *need
+}
+
+// shape is what is left of a pattern for values of an alphabet.
+type shape struct {
+	possible bool
+	literals []string // nil: every value is a candidate
+	dfa      *dfa     // nil: none was small enough
+}
+
+// NewRegexp compiles the argument of @rx.
+func NewRegexp(arg string) (*Pattern, error) {
+	expr, dialect := Expression(arg)
+	n, err := parse(expr, dialect)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", arg, err)
+	}
+	p := &Pattern{kind: Regexp, text: arg, minimum: shortest(n), need: needs(n)}
+	whole := newDFA(n)
+	for i, a := range alphabets {
+		pruned := prune(n, a)
+		s := shape{possible: pruned.op != opNone, literals: literals(pruned), dfa: whole}
+		if s.possible && i < len(alphabets)-1 && (whole == nil || !whole.exact) {
+			s.dfa = newDFA(pruned)
+		}
+		p.shapes = append(p.shapes, s)
+	}
+	return p, nil
+}
+
+// NewPhrases compiles the words of @pm or of a file, as the operator splits and lower-cases them. An empty phrase
+// occurs in every value.
+func NewPhrases(phrases []string) *Pattern {
+	p := &Pattern{kind: Phrases, minimum: lengthCap}
+	if len(phrases) == 0 {
+		p.shapes = make([]shape, len(alphabets))
+		return p
+	}
+	all := make([]string, 0, len(phrases))
+	for _, s := range phrases {
+		all = append(all, lower(s))
+		p.minimum = min(p.minimum, len(s))
+	}
+	p.shapes = shapesOf(minimal(shorten(all)))
+	return p
+}
+
+// NewLiteral compiles the argument of an operator that compares with a text.
+func NewLiteral(kind Kind, text string) *Pattern {
+	return &Pattern{kind: kind, text: text, minimum: len(text), shapes: shapesOf(shorten([]string{lower(text)}))}
+}
+
+// shapesOf is the shapes of a pattern that needs one of the words, which are in lower case.
+func shapesOf(words []string) []shape {
+	var out []shape
+	for _, a := range alphabets {
+		var s shape
+		for _, w := range words {
+			if !expressible(w, a) {
+				continue
+			}
+			s.possible = true
+			if w == "" {
+				s.literals = nil
+				break
+			}
+			s.literals = append(s.literals, w)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// expressible reports whether a value over the alphabet can hold word, whose letters may be in either case.
+func expressible(word string, alphabet Mask) bool {
+	for i := 0; i < len(word); i++ {
+		b := word[i]
+		if !alphabet.Has(b) && (b < 'a' || b > 'z' || !alphabet.Has(b-'a'+'A')) {
+			return false
+		}
+	}
+	return true
+}
+
+// may reports whether value, whose bytes are in mask and in the alphabet, can match. Its literals have been looked for.
+func (p *Pattern) may(value string, mask Mask, alphabet int) bool {
+	if len(value) < p.minimum {
+		return false
+	}
+	switch p.kind {
+	case Contains:
+		return strings.Contains(value, p.text)
+	case Equals:
+		return value == p.text
+	case BeginsWith:
+		return strings.HasPrefix(value, p.text)
+	case EndsWith:
+		return strings.HasSuffix(value, p.text)
+	case Regexp:
+		d := p.shapes[alphabet].dfa
+		return p.need.met(mask) && (d == nil || d.may(value))
+	}
+	return true
+}
+
+// lower is s with ASCII letters in lower case.
+func lower(s string) string {
+	b := []byte(s)
+	for i := range b {
+		b[i] = fold(b[i])
+	}
+	return string(b)
+}

@@ -1,0 +1,110 @@
+package pattern
+
+// tableBytes is what the automaton of one alphabet may take.
+const tableBytes = 2 << 20
+
+// Set nominates patterns for values. It is immutable and safe for concurrent use.
+type Set struct {
+	patterns []*Pattern
+	stages   []stage // by alphabet
+	scratch  int     // words of Scratch.seen
+}
+
+// stage is the first look at values of one alphabet.
+type stage struct {
+	always    Bits // possible, and without literals
+	automaton *automaton
+}
+
+// NewSet compiles the patterns together. Their indexes are the numbers in what Nominate answers.
+func NewSet(patterns []*Pattern) *Set {
+	s := &Set{patterns: patterns}
+	for i := range alphabets {
+		st := stage{always: newBits(len(patterns))}
+		found := make([][]string, len(patterns))
+		for j, p := range patterns {
+			switch sh := p.shapes[i]; {
+			case !sh.possible:
+			case sh.literals == nil:
+				st.always.Set(j)
+			default:
+				found[j] = sh.literals
+			}
+		}
+		st.automaton = build(found, tableBytes)
+		s.scratch = max(s.scratch, (len(st.automaton.sets)+63)/64)
+		s.stages = append(s.stages, st)
+	}
+	return s
+}
+
+// Scratch is the memory that Nominate works in. It belongs to one goroutine and one set.
+type Scratch struct {
+	nominated, seen Bits
+}
+
+// NewScratch makes a scratch for the set.
+func (s *Set) NewScratch() *Scratch {
+	return &Scratch{nominated: newBits(len(s.patterns)), seen: make(Bits, s.scratch)}
+}
+
+// Nominate answers the patterns among want that value may match; all others do not match it. A nil want is all
+// patterns; mask has to be MaskOf(value). The answer is valid until the scratch is used again. It takes time linear
+// in the value: one step a byte for the literals, and at most one for each pattern of want.
+func (s *Set) Nominate(scratch *Scratch, value string, mask Mask, want Bits) Bits {
+	alphabet := alphabetOf(mask)
+	st := &s.stages[alphabet]
+	out := scratch.nominated
+	copy(out, st.always)
+	st.automaton.scan(value, out, scratch.seen)
+	if want != nil {
+		out.and(want)
+	}
+	for w := range out {
+		for i := range ones(w, out[w]) {
+			if !s.patterns[i].may(value, mask, alphabet) {
+				out.clear(i)
+			}
+		}
+	}
+	return out
+}
+
+// Stats is how large a set is.
+type Stats struct {
+	Patterns int
+	// States and Bytes are of the literal automata, all alphabets together; Bytes is the memory of their tables.
+	States, Bytes int
+	// DFAs is how many patterns have an automaton of their own, DFABytes the memory of those.
+	DFAs, DFABytes int
+	// Always is, by alphabet, how many patterns have no literals; Impossible how many cannot match at all.
+	Always, Impossible []int
+}
+
+// Stats measures the set.
+func (s *Set) Stats() Stats {
+	out := Stats{Patterns: len(s.patterns)}
+	for i, st := range s.stages {
+		out.States += st.automaton.states()
+		out.Bytes += st.automaton.bytes()
+		out.Always = append(out.Always, st.always.Len())
+		impossible := 0
+		for _, p := range s.patterns {
+			if !p.shapes[i].possible {
+				impossible++
+			}
+		}
+		out.Impossible = append(out.Impossible, impossible)
+	}
+	for _, p := range s.patterns {
+		known := map[*dfa]bool{nil: true}
+		for _, sh := range p.shapes {
+			if !known[sh.dfa] {
+				known[sh.dfa] = true
+				out.DFAs++
+				out.DFABytes += sh.dfa.bytes()
+			}
+		}
+	}
+	return out
+}

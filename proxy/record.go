@@ -17,12 +17,10 @@ func (x *exchange) refuse() {
 		x.access.Incident = x.server.incidents.Next(x.start)
 	}
 	if x.writer.wrote { // too late for a reply of ours
-		x.finish()
 		panic(errAbort)
 	}
 	if f.Drop {
 		x.access.Status = statusDropped
-		x.finish()
 		panic(errAbort)
 	}
 	if f.Location != "" {
@@ -161,7 +159,7 @@ func (x *exchange) event(outcome *inspect.Outcome) *event.Event {
 			e.Detail = outcome.Detail
 		}
 		if outcome.Result != nil {
-			e.Scores, e.Rules = outcome.Result.Scores, outcome.Result.Matches
+			e.Scores, e.Rules, e.Exclusions = outcome.Result.Scores, outcome.Result.Matches, outcome.Result.Exclusions
 		}
 	}
 	return e

@@ -99,6 +99,10 @@ func appendEvent(b []byte, e *Event) []byte {
 	o.str("revision", e.Revision, capName)
 	o.key("scores")
 	o.b = appendScores(o.b, e.Scores)
+	if len(e.Exclusions) > 0 {
+		o.key("exclusions")
+		o.b = appendStrings(o.b, e.Exclusions, capList)
+	}
 	if len(e.Rules) > 0 {
 		o.key("rules")
 		var dropped int

@@ -30,9 +30,25 @@ var serviceKeys = []struct {
 	prefix string
 	least  int
 }{
-	{"AKIA", 16}, {"ASIA", 16}, {"ABIA", 16}, {"ACCA", 16}, {"AIza", 30},
-	{"ghp_", 30}, {"gho_", 30}, {"ghu_", 30}, {"ghs_", 30}, {"ghr_", 30}, {"github_pat_", 30}, {"glpat-", 16},
-	{"xoxb-", 16}, {"xoxp-", 16}, {"xoxa-", 16}, {"xoxs-", 16}, {"sk_live_", 16}, {"sk_test_", 16}, {"sk-", 32},
+	{"AKIA", 16},
+	{"ASIA", 16},
+	{"ABIA", 16},
+	{"ACCA", 16},
+	{"AIza", 30},
+	{"ghp_", 30},
+	{"gho_", 30},
+	{"ghu_", 30},
+	{"ghs_", 30},
+	{"ghr_", 30},
+	{"github_pat_", 30},
+	{"glpat-", 16},
+	{"xoxb-", 16},
+	{"xoxp-", 16},
+	{"xoxa-", 16},
+	{"xoxs-", 16},
+	{"sk_live_", 16},
+	{"sk_test_", 16},
+	{"sk-", 32},
 }
 
 // findSecrets gives the parts of s that are secrets by their form, in order. One pass, no regular expressions: it runs

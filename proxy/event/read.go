@@ -122,6 +122,7 @@ type eventJSON struct {
 		Detection         int            `json:"detection"`
 		Categories        map[string]int `json:"categories"`
 	} `json:"scores"`
+	Exclusions   []string   `json:"exclusions"`
 	Rules        []ruleJSON `json:"rules"`
 	RulesDropped int        `json:"rules_dropped"`
 }
@@ -147,7 +148,7 @@ func (in *eventJSON) event() *Event {
 	e := &Event{
 		Time: in.Time, Incident: in.Incident, Verdict: in.Verdict, Reason: in.Reason, Detail: in.Detail,
 		RequestID: in.RequestID, Client: in.Client, ClientPort: in.ClientPort, Listener: in.Listener,
-		Application: in.Application, Route: in.Route, Policy: in.Policy, Mode: in.Mode, Method: in.Method, Host: in.Host,
+		Application: in.Application, Route: in.Route, Policy: in.Policy, Mode: in.Mode, Method: in.Method, Exclusions: in.Exclusions, Host: in.Host,
 		Path: in.Path, Query: in.Query, Protocol: in.Protocol, ContentType: in.ContentType, UserAgent: in.UserAgent,
 		Status: in.Status, AnsweredBy: in.AnsweredBy, UpstreamStatus: in.UpstreamStatus, Revision: in.Revision,
 		Scores: rules.Scores(in.Scores), RulesDropped: in.RulesDropped,

@@ -127,6 +127,7 @@ type Event struct {
 	UpstreamStatus int
 	Revision       string
 	Scores         rules.Scores
+	Exclusions     []string // names of the exclusions in whose scope the request was
 	Rules          []rules.Match
 	RulesDropped   int // matches beyond the cap of one record
 }

@@ -45,7 +45,7 @@ func sampleEvent() *Event {
 		Listener: "http", Application: "shop", Route: "/login", Policy: "default", Mode: "block", Method: "POST",
 		Host: "shop.example.com", Path: "/login", Query: "next=%2Fcart&token=s3cr3t", Protocol: "HTTP/2.0",
 		ContentType: "application/x-www-form-urlencoded", UserAgent: "curl/8.5.0", Status: 403, AnsweredBy: "gateway",
-		UpstreamStatus: 200, Revision: "edge/42",
+		UpstreamStatus: 200, Revision: "edge/42", Exclusions: []string{"order-notes"},
 		Scores: rules.Scores{
 			Inbound: 10, InboundThreshold: 5, OutboundThreshold: 4, Detection: 13, Categories: map[string]int{"sql_injection": 5, "xss": 5},
 		},

@@ -1,0 +1,71 @@
+// Package byteset has sets of byte values. A value's set, computed once, answers in four machine words what a scan of
+// the value would: whether it has a byte that a transformation or a pattern needs.
+package byteset
+
+import "math/bits"
+
+// Set is a set of byte values. The zero Set is empty. Sets are compared with ==.
+type Set [4]uint64
+
+// Of returns the bytes that occur in s.
+func Of(s string) Set {
+	// Two accumulators: one byte need not wait until the byte before it is stored.
+	var a, b Set
+	i := 0
+	for ; i+1 < len(s); i += 2 {
+		x, y := s[i], s[i+1]
+		a[x>>6] |= 1 << (x & 63)
+		b[y>>6] |= 1 << (y & 63)
+	}
+	if i < len(s) {
+		x := s[i]
+		a[x>>6] |= 1 << (x & 63)
+	}
+	return a.Union(b)
+}
+
+// Range returns the bytes from low to high, both included. It is empty if low > high.
+func Range(low, high byte) Set {
+	var s Set
+	for b := int(low); b <= int(high); b++ {
+		s.Add(byte(b))
+	}
+	return s
+}
+
+// Add puts b into s.
+func (s *Set) Add(b byte) { s[b>>6] |= 1 << (b & 63) }
+
+// Has reports whether b is in s.
+func (s Set) Has(b byte) bool { return s[b>>6]&(1<<(b&63)) != 0 }
+
+// Intersects reports whether s and t have a byte in common.
+func (s Set) Intersects(t Set) bool {
+	return s[0]&t[0]|s[1]&t[1]|s[2]&t[2]|s[3]&t[3] != 0
+}
+
+// Union returns the bytes that are in s or in t.
+func (s Set) Union(t Set) Set {
+	return Set{s[0] | t[0], s[1] | t[1], s[2] | t[2], s[3] | t[3]}
+}
+
+// Minus returns the bytes of s that are not in t.
+func (s Set) Minus(t Set) Set {
+	return Set{s[0] &^ t[0], s[1] &^ t[1], s[2] &^ t[2], s[3] &^ t[3]}
+}
+
+// Complement returns the bytes that are not in s.
+func (s Set) Complement() Set { return Set{^s[0], ^s[1], ^s[2], ^s[3]} }
+
+// Within reports whether every byte of s is in t.
+func (s Set) Within(t Set) bool {
+	return s[0]&^t[0]|s[1]&^t[1]|s[2]&^t[2]|s[3]&^t[3] == 0
+}
+
+// Empty reports whether s has no byte.
+func (s Set) Empty() bool { return s == Set{} }
+
+// Len is the number of bytes in s.
+func (s Set) Len() int {
+	return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) + bits.OnesCount64(s[2]) + bits.OnesCount64(s[3])
+}

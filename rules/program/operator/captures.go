@@ -1,0 +1,36 @@
+package operator
+
+// Captures are the fields TX:0 to TX:9 as an operator leaves them. The zero Captures has none set.
+type Captures struct {
+	fields  [10]string
+	written uint16
+
+	// Path are the arguments that @restpath found, which become ARGS_PATH. It finds them in rules that do not capture as
+	// well: give it Captures always.
+	Path []PathArgument
+}
+
+// PathArgument is a placeholder of @restpath and the text in its place.
+type PathArgument struct{ Name, Value string }
+
+// Field returns the text of TX:i, and whether the operator set it. Text may be set and empty.
+func (c *Captures) Field(i int) (text string, ok bool) {
+	if i < 0 || i >= len(c.fields) || c.written&(1<<i) == 0 {
+		return "", false
+	}
+	return c.fields[i], true
+}
+
+// Any reports whether a field is set.
+func (c *Captures) Any() bool { return c.written != 0 }
+
+// Reset makes c as new, and keeps its memory.
+func (c *Captures) Reset() {
+	clear(c.Path)
+	*c = Captures{Path: c.Path[:0]}
+}
+
+func (c *Captures) set(i int, text string) {
+	c.fields[i] = text
+	c.written |= 1 << i
+}

@@ -1,0 +1,113 @@
+package transform
+
+import (
+	"errors"
+	"strings"
+
+	"gatehouse/rules/program/byteset"
+)
+
+// Func is one transformation. It is immutable; the names of one transformation all look up the same *Func.
+type Func struct {
+	name  string
+	apply func(s *Scratch, in string) (out string, changed bool, err error)
+	// special are the bytes without which the value stays, unless always is set.
+	special byteset.Set
+	always  bool
+	// stays decides for values that have special bytes; it may be nil. It must only say true where apply gives
+	// (in, false, nil).
+	stays func(mask byteset.Set, in string) bool
+}
+
+var (
+	errHex  = errors.New("value is no hexadecimal text")
+	errFIPS = errors.New("digest is not available in FIPS 140-3 mode")
+)
+
+// Lookup finds a transformation by its SecLang name, in any case. The name "none", in this spelling, is no step of a
+// chain: it removes the steps before it, which is the caller's to do. In another spelling it is a step that does nothing.
+func Lookup(name string) (*Func, bool) {
+	f, ok := table[strings.ToLower(name)]
+	return f, ok
+}
+
+// Name is the transformation's usual SecLang name.
+func (f *Func) Name() string { return f.name }
+
+// Apply transforms in. The result is in itself or a string in s. Out is what the next step gets, changed is what
+// multiMatch goes by; see the package comment. With an error, out is in and changed is false.
+func (f *Func) Apply(s *Scratch, in string) (out string, changed bool, err error) {
+	return f.apply(s, in)
+}
+
+// Relevant returns the bytes that matter to the transformation: a value that has none of them stays as it is, and is
+// not reported as changed. If there is no such set, because any value may change, ok is false.
+func (f *Func) Relevant() (set byteset.Set, ok bool) { return f.special, !f.always }
+
+// Unchanged reports whether Apply is known to return in with changed false and no error. Mask must have every byte that
+// in has; more bytes make the answer less sharp, not wrong. It says no where the answer would cost as much as Apply.
+func (f *Func) Unchanged(mask byteset.Set, in string) bool {
+	if f.always {
+		return false
+	}
+	if !mask.Intersects(f.special) {
+		return true
+	}
+	return f.stays != nil && f.stays(mask, in)
+}
+
+var table = func() map[string]*Func {
+	var (
+		upper    = byteset.Range('A', 'Z')
+		lower    = byteset.Range('a', 'z')
+		beyond   = byteset.Range(0x80, 0xff) // not ASCII
+		encoded  = byteset.Of("%+")
+		escaped  = byteset.Of(`\`)
+		nul      = byteset.Of("\x00")
+		comments = byteset.Of("*-#")
+		path     = byteset.Of("/.")
+		harmless = byteset.Range('0', '9').Union(upper).Union(lower).Union(byteset.Of("*"))
+	)
+	m := make(map[string]*Func)
+	for _, f := range []Func{
+		{name: "base64Decode", apply: base64Decode, always: true},
+		{name: "base64DecodeExt", apply: base64DecodeExt, always: true},
+		{name: "base64Encode", apply: base64Encode, always: true},
+		{name: "cmdLine", apply: cmdLine, special: cmdLineSpecial.Union(byteset.Of(" ")), stays: cmdLineStays},
+		{name: "compressWhitespace", apply: compressWhitespace, special: runSpecial.Union(byteset.Of(" ")), stays: compressWhitespaceStays},
+		{name: "cssDecode", apply: cssDecode, special: escaped},
+		{name: "escapeSeqDecode", apply: escapeSeqDecode, special: escaped},
+		{name: "hexDecode", apply: hexDecode, always: true},
+		{name: "hexEncode", apply: hexEncode, always: true},
+		{name: "htmlEntityDecode", apply: htmlEntityDecode, special: byteset.Of("&"), stays: htmlEntityDecodeStays},
+		{name: "jsDecode", apply: jsDecode, special: escaped},
+		{name: "length", apply: length, always: true},
+		{name: "lowercase", apply: lowercase, special: upper.Union(beyond)},
+		{name: "md5", apply: md5Digest, always: true},
+		{name: "none", apply: none},
+		{name: "normalisePath", apply: normalisePath, special: path, stays: normalisePathStays},
+		{name: "normalisePathWin", apply: normalisePathWin, special: path.Union(byteset.Of(`\: `))},
+		{name: "removeComments", apply: removeComments, special: comments, stays: removeCommentsStays},
+		{name: "removeCommentsChar", apply: removeCommentsChar, special: comments, stays: removeCommentsCharStays},
+		{name: "removeNulls", apply: removeNulls, special: nul},
+		{name: "removeWhitespace", apply: removeWhitespace, special: byteset.Of(asciiSpace).Union(beyond)},
+		{name: "replaceComments", apply: replaceComments, special: byteset.Of("*"), stays: replaceCommentsStays},
+		{name: "replaceNulls", apply: replaceNulls, special: nul},
+		{name: "sha1", apply: sha1Digest, always: true},
+		{name: "trim", apply: trim, special: byteset.Of(asciiSpace), stays: trimStays},
+		{name: "trimLeft", apply: trimLeft, special: byteset.Of(asciiSpace), stays: trimLeftStays},
+		{name: "trimRight", apply: trimRight, special: byteset.Of(asciiSpace), stays: trimRightStays},
+		{name: "uppercase", apply: uppercase, special: lower.Union(beyond)},
+		{name: "urlDecode", apply: urlDecode, special: encoded},
+		{name: "urlDecodeUni", apply: urlDecodeUni, special: encoded},
+		{name: "urlEncode", apply: urlEncode, special: harmless.Complement()},
+		{name: "utf8toUnicode", apply: utf8ToUnicode, special: beyond},
+	} {
+		m[strings.ToLower(f.name)] = &f
+	}
+	m["normalizepath"] = m["normalisepath"]
+	m["normalizepathwin"] = m["normalisepathwin"]
+	return m
+}()
+
+func none(_ *Scratch, in string) (string, bool, error) { return in, false, nil }

@@ -28,7 +28,7 @@ func FuzzOperator(f *testing.F) {
 		}
 	}
 	for i := range entries {
-		for j := i % 11; j < len(values()); j += 11 {
+		for j := i % 47; j < len(values()); j += 47 {
 			if value := values()[j]; len(value) < 300 {
 				f.Add(uint16(i), value)
 			}
@@ -64,7 +64,8 @@ func FuzzArgument(f *testing.F) {
 	})
 }
 
-// FuzzPm takes one and the same letters for patterns and value, so that they meet often.
+// FuzzPm takes one and the same few bytes for patterns and value, so that they meet often, and the patterns from a file
+// too, for which the reference has another automaton.
 func FuzzPm(f *testing.F) {
 	for _, argument := range arguments["pm"] {
 		f.Add([]byte(argument), []byte("abcabdabe"))
@@ -73,12 +74,35 @@ func FuzzPm(f *testing.F) {
 		few := func(b []byte) string {
 			var s strings.Builder
 			for _, c := range b[:min(len(b), 60)] {
-				s.WriteByte("abcdAB e"[c%8])
+				s.WriteByte("ab1A2 cB"[c%8])
 			}
 			return s.String()
 		}
-		text := strings.TrimSpace(few(argument))
-		newPair(t, "pm", text).check(t, "pm", text, few(value))
+		text, value2 := strings.TrimSpace(few(argument)), few(value)
+		newPair(t, "pm", text).check(t, "pm", text, value2)
+
+		files := map[string]string{"words.data": strings.ReplaceAll(text, " ", "\n")}
+		newPairWith(t, "pmFromFile", "words.data", files).check(t, "pmFromFile", text, value2)
+	})
+}
+
+// FuzzRx makes expressions of a few pieces, most of them about bytes.
+func FuzzRx(f *testing.F) {
+	pieces := []string{`\x`, "{", "}", "ff", "41", "c3", "a9", `\`, "(", ")", "a", "|", "[", "]", "\u00e9", "*", "^", "$", ".", `\xff`, `\x{e9}`, "?", "(?i)", "k"}
+	f.Add([]byte{19}, "\xff")
+	f.Add([]byte{0, 5, 0, 6}, "\u00e9")
+	f.Add([]byte{0, 1, 3, 2, 15}, "\xff\xff")
+	f.Add([]byte{8, 20, 9, 21, 10}, "\xe9a")
+	f.Add([]byte{7, 7, 0, 3}, "\\\xff")
+	f.Add([]byte{22, 23}, "\u212a")
+	f.Fuzz(func(t *testing.T, choice []byte, value string) {
+		var s strings.Builder
+		for _, c := range choice[:min(len(choice), 20)] {
+			s.WriteString(pieces[int(c)%len(pieces)])
+		}
+		if argument := s.String(); loadable(argument) && len(value) < 2000 {
+			newPair(t, "rx", argument).check(t, "rx", argument, value)
+		}
 	})
 }
 

@@ -39,10 +39,12 @@ var (
 	}
 )
 
-func ourData() Data {
+func ourData() Data { return dataWith(testFiles) }
+
+func dataWith(contents map[string]string) Data {
 	return Data{
 		File: func(name string) ([]byte, error) {
-			content, ok := testFiles[name]
+			content, ok := contents[name]
 			if !ok {
 				return nil, fs.ErrNotExist
 			}
@@ -56,9 +58,9 @@ func ourData() Data {
 }
 
 // load makes the reference for an operator; refused is Coraza's reason not to.
-func load(t testing.TB, name, argument string) (r *reference, refused error) {
+func load(t testing.TB, name, argument string, contents map[string]string) (r *reference, refused error) {
 	files := fstest.MapFS{}
-	for file, content := range testFiles {
+	for file, content := range contents {
 		files[file] = &fstest.MapFile{Data: []byte(content)}
 	}
 	var text strings.Builder
@@ -149,8 +151,13 @@ type pair struct {
 
 func newPair(t testing.TB, name, argument string) pair {
 	t.Helper()
-	r, refused := load(t, name, argument)
-	op, err := Compile(name, argument, ourData())
+	return newPairWith(t, name, argument, testFiles)
+}
+
+func newPairWith(t testing.TB, name, argument string, files map[string]string) pair {
+	t.Helper()
+	r, refused := load(t, name, argument, files)
+	op, err := Compile(name, argument, dataWith(files))
 	if (err != nil) != (refused != nil) {
 		t.Fatalf("@%s %q: error %v, want %v", name, argument, err, refused)
 	}

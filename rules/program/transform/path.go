@@ -89,6 +89,19 @@ func normalisePathWin(s *Scratch, in string) (string, bool, error) {
 	return s.result(dropTrailing(dropStream(b)), in)
 }
 
+// normalisePathWinStays: also no name may end with a dot or a space, and there may be no backslash and no colon.
+func normalisePathWinStays(mask byteset.Set, in string) bool {
+	if mask.Has('\\') || mask.Has(':') || !normalisePathStays(mask, in) {
+		return false
+	}
+	for i := range len(in) {
+		if (in[i] == '.' || in[i] == ' ') && (i+1 == len(in) || in[i+1] == '/') {
+			return false
+		}
+	}
+	return true
+}
+
 // dropStream cuts the last name at its first colon. That of a drive does not count.
 func dropStream(b []byte) []byte {
 	drive := 0

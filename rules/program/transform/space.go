@@ -19,7 +19,15 @@ var runSpecial = byteset.Of("\t\n\v\f\r\x85\xa0")
 
 // compressWhitespaceStays: with no white space but the space, only two of them in a row change something.
 func compressWhitespaceStays(mask byteset.Set, in string) bool {
-	return !mask.Intersects(runSpecial) && !strings.Contains(in, "  ")
+	if mask.Intersects(runSpecial) {
+		return false
+	}
+	for i := 1; i < len(in); i++ {
+		if in[i] == ' ' && in[i-1] == ' ' {
+			return false
+		}
+	}
+	return true
 }
 
 // compressWhitespace makes one space of each run of white space: ASCII's, U+0085, U+00A0, and bytes 0xA0 that are in no

@@ -86,7 +86,7 @@ var table = func() map[string]*Func {
 		{name: "md5", apply: md5Digest, always: true},
 		{name: "none", apply: none},
 		{name: "normalisePath", apply: normalisePath, special: path, stays: normalisePathStays},
-		{name: "normalisePathWin", apply: normalisePathWin, special: path.Union(byteset.Of(`\: `))},
+		{name: "normalisePathWin", apply: normalisePathWin, special: path.Union(byteset.Of(`\: `)), stays: normalisePathWinStays},
 		{name: "removeComments", apply: removeComments, special: comments, stays: removeCommentsStays},
 		{name: "removeCommentsChar", apply: removeCommentsChar, special: comments, stays: removeCommentsCharStays},
 		{name: "removeNulls", apply: removeNulls, special: nul},

@@ -5,27 +5,49 @@ import (
 )
 
 // automaton finds which of many literals occur in a value, without regard to the case of ASCII letters: an
-// Aho-Corasick automaton with its failure links followed beforehand, so that every byte is one step. Columns are
-// classes of bytes that no literal tells apart. It never changes after it is built.
+// Aho-Corasick automaton. Columns are classes of bytes that no literal tells apart. It never changes after it is built.
+//
+// The states of the last one or two bytes, in which it is nearly always, are in a table by these bytes. The children
+// of longer ones lie in one array at the state's base plus the class, rows interleaved. A state without the child
+// gives way to its longest suffix that has children; as that is shorter, there are no more such steps than bytes.
 type automaton struct {
 	class   [256]uint8
 	columns int
-	next    []uint16 // next[state*columns+class]
-	// loud is the first state with literals: states are numbered so that all later ones have some.
-	loud    uint16
-	outputs []uint16 // of state loud+i: an index into sets
-	sets    []Bits   // what is nominated; each is applied at most once for a value
+	pairs   []step   // pairs[previous*columns+class]
+	entries []entry  // an entry of another owner is none
+	fails   []uint32 // by base, the base of the longest suffix with children; 0 is the table of pairs
+	states  int
+	sets    []Bits // what is nominated, by output; none for output 0. Each is applied at most once for a value
 }
 
-const maxStates = 1 << 16
+// step is where a transition leads: the base of the state, and the number of its output.
+type step uint32
 
-// build makes the automaton of the literals of n patterns, within maxStates and tableBytes. Literals are cut to a
-// common length where they would not fit: a match has the beginning of a literal, too.
-func build(literals [][]string, tableBytes int) *automaton {
+const (
+	outputBits = 14
+	maxOutputs = 1 << outputBits
+	maxBase    = 1 << (32 - outputBits)
+)
+
+func (s step) base() uint32   { return uint32(s) >> outputBits }
+func (s step) output() uint32 { return uint32(s) & (maxOutputs - 1) }
+
+// entry is a transition of the state with base owner.
+type entry struct {
+	owner uint32
+	to    step
+}
+
+// build makes the automaton of the literals of n patterns. Literals are cut to a common length where the tables
+// would be too large: a value that has a literal has its beginning.
+func build(literals [][]string) *automaton {
 	for length := maxLiteral; ; length-- {
 		t := newTrie(literals, length)
-		if length == 1 || t.size() < maxStates && 2*t.size()*t.columns <= tableBytes {
-			return t.automaton(len(literals))
+		if length > 1 && t.size() > maxBase {
+			continue
+		}
+		if a := t.automaton(len(literals)); a != nil {
+			return a
 		}
 	}
 }
@@ -36,6 +58,7 @@ type trie struct {
 	columns int
 	next    []int32 // 0: none yet
 	owners  [][]int // the patterns whose literals end at the state
+	depth   []uint8 // the length of the state's string
 }
 
 func newTrie(literals [][]string, length int) *trie {
@@ -67,6 +90,7 @@ func (t *trie) size() int { return len(t.owners) }
 func (t *trie) node() int32 {
 	t.next = append(t.next, make([]int32, t.columns)...)
 	t.owners = append(t.owners, nil)
+	t.depth = append(t.depth, 0)
 	return int32(len(t.owners) - 1)
 }
 
@@ -75,7 +99,9 @@ func (t *trie) insert(s string, pattern int) {
 	for i := 0; i < len(s); i++ {
 		edge := int(at)*t.columns + int(t.class[s[i]])
 		if t.next[edge] == 0 {
-			t.next[edge] = t.node()
+			child := t.node()
+			t.next[edge] = child
+			t.depth[child] = uint8(i + 1)
 		}
 		at = t.next[edge]
 	}
@@ -84,52 +110,133 @@ func (t *trie) insert(s string, pattern int) {
 	}
 }
 
-// automaton follows the failure links in breadth-first order and renumbers the states: quiet ones first, near the
-// root first, as those are the ones that ordinary values visit.
+// automaton lays the states out; nil if it is too large.
 func (t *trie) automaton(patterns int) *automaton {
-	order := t.link()
-	number := make([]uint16, t.size())
-	a := &automaton{class: t.class, columns: t.columns, next: make([]uint16, len(t.next))}
-	count := 0
-	for _, s := range order {
-		if len(t.owners[s]) == 0 {
-			number[s] = uint16(count)
-			count++
-		}
+	order, fail := t.link()
+	a := &automaton{class: t.class, columns: t.columns, states: t.size(), sets: []Bits{nil}}
+	outputs := t.outputs(a, order, patterns)
+	if len(a.sets) > maxOutputs {
+		return nil
 	}
-	a.loud = uint16(count)
-	known := map[string]uint16{}
+	p := packer{columns: t.columns, owners: make([]uint32, t.columns), used: map[uint32]bool{}, free: t.columns}
+	bases := make([]uint32, t.size())
 	for _, s := range order {
-		if len(t.owners[s]) == 0 {
+		children := t.children(s)
+		switch {
+		case t.depth[s] < 2:
 			continue
+		case children == nil:
+			bases[s] = bases[fail[s]]
+		default:
+			bases[s] = p.place(children)
 		}
-		number[s] = uint16(count)
-		count++
-		set := newBits(patterns)
-		for _, p := range t.owners[s] {
-			set.Set(p)
+		if bases[s] >= maxBase {
+			return nil
 		}
-		key := set.key()
-		index, ok := known[key]
-		if !ok {
-			index = uint16(len(a.sets))
-			known[key] = index
-			a.sets = append(a.sets, set)
-		}
-		a.outputs = append(a.outputs, index)
 	}
-	for s := range t.size() {
+	to := func(s int32) step { return step(bases[s]<<outputBits | outputs[s]) }
+	for previous := range t.columns {
 		for c := range t.columns {
-			a.next[int(number[s])*t.columns+c] = number[t.next[s*t.columns+c]]
+			a.pairs = append(a.pairs, to(t.at(t.at(0, previous), c)))
+		}
+	}
+	// A row may end before its last column: room for the columns of any base.
+	a.entries = make([]entry, len(p.owners)+t.columns)
+	a.fails = make([]uint32, len(p.owners))
+	for _, s := range order {
+		if children := t.children(s); t.depth[s] >= 2 && children != nil {
+			a.fails[bases[s]] = bases[fail[s]]
+			for _, c := range children {
+				a.entries[int(bases[s])+c] = entry{bases[s], to(t.at(s, c))}
+			}
 		}
 	}
 	return a
 }
 
-// link fills in the missing transitions and the owners of suffixes, and returns the states in breadth-first order.
-func (t *trie) link() []int32 {
-	fail := make([]int32, t.size())
-	order := []int32{0}
+func (t *trie) at(s int32, class int) int32 { return t.next[int(s)*t.columns+class] }
+
+// children are the classes with which s is continued: other transitions lead to states that are no longer than s.
+func (t *trie) children(s int32) []int {
+	var out []int
+	for c := range t.columns {
+		if t.depth[t.at(s, c)] > t.depth[s] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// outputs numbers the distinct sets of owners, by state; 0 is no owners.
+func (t *trie) outputs(a *automaton, order []int32, patterns int) []uint32 {
+	out := make([]uint32, t.size())
+	known := map[string]uint32{}
+	for _, s := range order {
+		if len(t.owners[s]) == 0 {
+			continue
+		}
+		set := newBits(patterns)
+		for _, p := range t.owners[s] {
+			set.Set(p)
+		}
+		key := set.key()
+		if known[key] == 0 {
+			known[key] = uint32(len(a.sets))
+			a.sets = append(a.sets, set)
+		}
+		out[s] = known[key]
+	}
+	return out
+}
+
+// packer finds places for rows in one array.
+type packer struct {
+	columns int
+	owners  []uint32 // by slot; 0 is free
+	used    map[uint32]bool
+	free    int // no slot before this one is free, the first columns apart: those stay so, for base 0
+}
+
+// place is the base of a row with these columns. Rows without any share base 0.
+func (p *packer) place(columns []int) uint32 {
+	if len(columns) == 0 {
+		return 0
+	}
+	for p.free < len(p.owners) && p.owners[p.free] != 0 {
+		p.free++
+	}
+	for base := max(p.free-columns[0], 1); ; base++ {
+		// The first free slot does not suit: so that time stays linear, it is given up.
+		if base > p.free+16*p.columns {
+			p.free += p.columns
+		}
+		if !p.used[uint32(base)] && p.fits(base, columns) {
+			p.used[uint32(base)] = true
+			for _, c := range columns {
+				for len(p.owners) <= base+c {
+					p.owners = append(p.owners, 0)
+				}
+				p.owners[base+c] = uint32(base)
+			}
+			return uint32(base)
+		}
+	}
+}
+
+func (p *packer) fits(base int, columns []int) bool {
+	for _, c := range columns {
+		if base+c < p.columns || base+c < len(p.owners) && p.owners[base+c] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// link fills in the missing transitions and the owners of suffixes, and returns the states in breadth-first order
+// with the longest suffix of each.
+func (t *trie) link() (order, fail []int32) {
+	fail = make([]int32, t.size())
+	order = []int32{0}
 	for i := 0; i < len(order); i++ {
 		s := order[i]
 		if s != 0 {
@@ -148,7 +255,7 @@ func (t *trie) link() []int32 {
 			}
 		}
 	}
-	return order
+	return order, fail
 }
 
 func merge(a, b []int) []int {
@@ -162,36 +269,43 @@ func merge(a, b []int) []int {
 
 // scan adds the patterns of all literals in value to out. seen has a bit for every set, all zero before and after.
 func (a *automaton) scan(value string, out, seen Bits) {
-	state, columns, loud := 0, a.columns, int(a.loud)
+	var base uint32
+	previous, columns := 0, a.columns
 	for i := 0; i < len(value); i++ {
-		state = int(a.next[state*columns+int(a.class[value[i]])])
-		if state >= loud {
-			seen.Set(int(a.outputs[state-loud]))
+		class := int(a.class[value[i]])
+		var to step
+		for {
+			if base == 0 {
+				to = a.pairs[previous*columns+class]
+				break
+			}
+			if e := &a.entries[int(base)+class]; e.owner == base {
+				to = e.to
+				break
+			}
+			base = a.fails[base]
+		}
+		previous, base = class, to.base()
+		if o := to.output(); o != 0 {
+			seen.Set(int(o))
 		}
 	}
 	for w, word := range seen {
 		if word == 0 {
 			continue
 		}
+		seen[w] = 0
 		for set := range ones(w, word) {
 			out.or(a.sets[set])
 		}
-		seen[w] = 0
 	}
 }
 
 // bytes is the memory of the tables.
 func (a *automaton) bytes() int {
-	n := 2*len(a.next) + 2*len(a.outputs)
+	n := 4*len(a.pairs) + 8*len(a.entries) + 4*len(a.fails)
 	for _, s := range a.sets {
 		n += 8 * len(s)
 	}
 	return n
-}
-
-func (a *automaton) states() int {
-	if a.columns == 0 {
-		return 0
-	}
-	return len(a.next) / a.columns
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gatehouse/rules/crs"
@@ -22,8 +23,24 @@ type crsPattern struct {
 	*Pattern
 }
 
+// compiled is crsPatterns of the first test that asked: it takes a second or two.
+var compiled struct {
+	sync.Mutex
+	patterns []crsPattern
+}
+
 // crsPatterns are the distinct patterns of all rules of the newest release, of all paranoia levels.
 func crsPatterns(t testing.TB) []crsPattern {
+	t.Helper()
+	compiled.Lock()
+	defer compiled.Unlock()
+	if compiled.patterns == nil {
+		compiled.patterns = compileCRS(t)
+	}
+	return compiled.patterns
+}
+
+func compileCRS(t testing.TB) []crsPattern {
 	t.Helper()
 	release, err := crs.Load("")
 	if err != nil {

@@ -15,19 +15,23 @@ type dfa struct {
 	exact   bool     // nothing of the pattern was relaxed
 }
 
-// Limits on one automaton: rows, and entries of its table.
+// Limits on one automaton: rows while it is being made, and entries of its table.
 const (
-	maxRows    = 700
-	maxEntries = 24_000
+	maxRows    = 3000
+	maxEntries = 40_000
 	matched    = 0
 	initial    = 1
 )
+
+// tries is how exact an automaton may be, from the most to the least: how often a repetition is spelled out, and after
+// how many bytes the pattern is cut off, if it is.
+var tries = []struct{ copies, depth int }{{24, 0}, {1, 0}, {1, 3}}
 
 // newDFA is an automaton that accepts whatever n matches somewhere in a value. Where that of the whole pattern is
 // too large it is made of less: repetitions lose their limits, then only the pattern's beginning is looked at.
 // nil if even that is too large.
 func newDFA(n *node) *dfa {
-	for _, try := range []struct{ copies, depth int }{{24, 0}, {2, 0}, {1, 0}, {1, 24}, {1, 12}, {1, 8}, {1, 5}} {
+	for _, try := range tries {
 		a := newNFA(n, try.copies)
 		if a == nil {
 			continue
@@ -35,7 +39,12 @@ func newDFA(n *node) *dfa {
 		if try.depth > 0 {
 			a.cut(try.depth)
 		}
-		if d := determine(a); d != nil {
+		d := determine(a)
+		if d == nil {
+			continue
+		}
+		d.minimize()
+		if len(d.next) <= maxEntries {
 			d.exact = try.copies == 24
 			return d
 		}
@@ -133,7 +142,7 @@ func determine(a *nfa) *dfa {
 	b.classes()
 	b.rows = []row{{}, {before: startOfText}}
 	for at := initial; at < len(b.rows); at++ {
-		if len(b.rows) > maxRows || len(b.rows)*b.dfa.columns > maxEntries {
+		if len(b.rows) > maxRows {
 			return nil
 		}
 		b.fill(at)
@@ -286,6 +295,56 @@ func (b *builder) closure(insts []int32, p before, n after) *closure {
 		}
 	}
 	return out
+}
+
+// minimize makes one row of all rows that no value tells apart.
+func (d *dfa) minimize() {
+	rows := len(d.next) / d.columns
+	group := make([]uint16, rows)
+	for r := range group {
+		switch {
+		case r == matched:
+		case d.ends.Has(r):
+			group[r] = 1
+		default:
+			group[r] = 2
+		}
+	}
+	var first []int // the first row of each group
+	for {
+		count := len(first)
+		first = first[:0]
+		known := make(map[string]uint16, count)
+		next := make([]uint16, rows)
+		key := make([]byte, 0, 2*d.columns+2)
+		for r := range rows {
+			key = binary.LittleEndian.AppendUint16(key[:0], group[r])
+			for _, to := range d.next[r*d.columns : (r+1)*d.columns] {
+				key = binary.LittleEndian.AppendUint16(key, group[to])
+			}
+			g, ok := known[string(key)]
+			if !ok {
+				g = uint16(len(first))
+				known[string(key)] = g
+				first = append(first, r)
+			}
+			next[r] = g
+		}
+		group = next
+		if len(first) == count {
+			break
+		}
+	}
+	small := dfa{class: d.class, columns: d.columns, ends: newBits(len(first))}
+	for g, r := range first {
+		for _, to := range d.next[r*d.columns : (r+1)*d.columns] {
+			small.next = append(small.next, group[to])
+		}
+		if d.ends.Has(r) {
+			small.ends.Set(g)
+		}
+	}
+	*d = small
 }
 
 // may reports whether value may hold a match.

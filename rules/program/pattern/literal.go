@@ -19,7 +19,7 @@ func literals(n *node) []string {
 	if best == nil || weight(best) > worthless {
 		return nil
 	}
-	return minimal(shorten(best))
+	return minimal(best)
 }
 
 // facts is what is known of the strings of a node, folded to lower case. A nil set says nothing.
@@ -239,25 +239,6 @@ func frequency(b byte) float64 {
 var letterFrequency = [26]float64{
 	0.06, 0.015, 0.03, 0.03, 0.09, 0.015, 0.015, 0.03, 0.05, 0.004, 0.01, 0.03, 0.025,
 	0.05, 0.05, 0.02, 0.003, 0.045, 0.05, 0.06, 0.02, 0.01, 0.015, 0.005, 0.012, 0.004,
-}
-
-// rare is how rare a literal is that need not be any longer.
-const rare = 1e-12
-
-// shorten cuts literals where they are rare enough: a value that has a literal has its beginning.
-func shorten(set []string) []string {
-	var out []string
-	for _, s := range set {
-		p := 1.0
-		for i := 0; i < len(s); i++ {
-			if p *= frequency(s[i]); p < rare {
-				s = s[:i+1]
-				break
-			}
-		}
-		out = append(out, s)
-	}
-	return unique(out)
 }
 
 // minimal leaves out every string that contains another one of the set.

@@ -79,7 +79,6 @@ func fold(b byte) byte {
 // last one has every byte. They are fixed: nothing is ever computed for a mask that a client chose.
 var alphabets = []Mask{
 	alphabet(letters + digits + " -_.,:/@%+=&?"),
-	alphabet(letters + digits + " -_.,:/@%+=&?" + "\"{}[]'\t\r\n" + high()),
 	{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)},
 }
 
@@ -93,14 +92,6 @@ func alphabet(s string) (m Mask) {
 		m.add(s[i])
 	}
 	return m
-}
-
-func high() string {
-	var b []byte
-	for c := 0x80; c <= 0xff; c++ {
-		b = append(b, byte(c))
-	}
-	return string(b)
 }
 
 // alphabetOf is the index of the smallest alphabet of a value with these bytes.

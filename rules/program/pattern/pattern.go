@@ -67,13 +67,13 @@ func NewPhrases(phrases []string) *Pattern {
 		all = append(all, lower(s))
 		p.minimum = min(p.minimum, len(s))
 	}
-	p.shapes = shapesOf(minimal(shorten(all)))
+	p.shapes = shapesOf(minimal(unique(all)))
 	return p
 }
 
 // NewLiteral compiles the argument of an operator that compares with a text.
 func NewLiteral(kind Kind, text string) *Pattern {
-	return &Pattern{kind: kind, text: text, minimum: len(text), shapes: shapesOf(shorten([]string{lower(text)}))}
+	return &Pattern{kind: kind, text: text, minimum: len(text), shapes: shapesOf([]string{lower(text)})}
 }
 
 // shapesOf is the shapes of a pattern that needs one of the words, which are in lower case.

@@ -1,8 +1,5 @@
 package pattern
 
-// tableBytes is what the automaton of one alphabet may take.
-const tableBytes = 2 << 20
-
 // Set nominates patterns for values. It is immutable and safe for concurrent use.
 type Set struct {
 	patterns []*Pattern
@@ -31,7 +28,7 @@ func NewSet(patterns []*Pattern) *Set {
 				found[j] = sh.literals
 			}
 		}
-		st.automaton = build(found, tableBytes)
+		st.automaton = build(found)
 		s.scratch = max(s.scratch, (len(st.automaton.sets)+63)/64)
 		s.stages = append(s.stages, st)
 	}
@@ -85,7 +82,7 @@ type Stats struct {
 func (s *Set) Stats() Stats {
 	out := Stats{Patterns: len(s.patterns)}
 	for i, st := range s.stages {
-		out.States += st.automaton.states()
+		out.States += st.automaton.states
 		out.Bytes += st.automaton.bytes()
 		out.Always = append(out.Always, st.always.Len())
 		impossible := 0

@@ -105,7 +105,7 @@ func TestNominationIsSound(t *testing.T) {
 	}
 	// Values that match: from the pattern's own tree, then changed; against this pattern, and some against all.
 	for i, p := range c.patterns {
-		for n := range 12 * scale {
+		for n := range 10 * scale {
 			v := ownValue(t, g, p)
 			if n > 1 {
 				v = g.mutate(v)
@@ -117,8 +117,8 @@ func TestNominationIsSound(t *testing.T) {
 		}
 	}
 	own := c.matches
-	if own < 1500*scale {
-		t.Errorf("%d generated values match their pattern, want at least %d", own, 1500*scale)
+	if own < 1200*scale {
+		t.Errorf("%d generated values match their pattern, want at least %d", own, 1200*scale)
 	}
 	for n := range 15 * scale {
 		c.check(t, g.noise(n%64))
@@ -164,7 +164,7 @@ func ownValue(t testing.TB, g generator, p crsPattern) string {
 
 // TestRecordedRequests compares on collected payloads and recorded requests.
 func TestRecordedRequests(t *testing.T) {
-	nth, patternsPerValue := 50, 6
+	nth, patternsPerValue := 100, 4
 	if *long {
 		nth = 20
 	}
@@ -187,7 +187,7 @@ func TestRecordedRequests(t *testing.T) {
 		c.check(t, v, only...)
 	}
 	for i, l := range lines {
-		if *long || i%10 == 0 {
+		if *long || i%20 == 0 {
 			sample(l)
 		}
 	}
@@ -198,8 +198,8 @@ func TestRecordedRequests(t *testing.T) {
 			}
 		}
 	}
-	if c.pairs < 10_000 || c.matches < 100 {
-		t.Errorf("%d pairs with %d matches compared, want at least 10,000 and 100", c.pairs, c.matches)
+	if c.pairs < 5_000 || c.matches < 100 {
+		t.Errorf("%d pairs with %d matches compared, want at least 5,000 and 100", c.pairs, c.matches)
 	}
 	t.Logf("%d pairs of pattern and value, %d match, %d missed", c.pairs, c.matches, c.misses)
 }

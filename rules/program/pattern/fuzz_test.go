@@ -1,0 +1,44 @@
+package pattern
+
+import (
+	"math/rand/v2"
+	"regexp/syntax"
+	"testing"
+)
+
+// FuzzNomination compares a pattern with its nomination, on the value and on one made from the pattern: the pattern is
+// the text itself if it is a regular expression, otherwise one of the rule set.
+func FuzzNomination(f *testing.F) {
+	patterns := crsPatterns(f)
+	for i, s := range []string{
+		`(?i)sk[^a]+\bk`, `a{2,40}$`, `^\W{4}$`, `\xbc[^\xbe>]*[\xbe>]|<`, `x*`, `[^\x00-\x7f]z`, `(?i:ſ|\x{212a})\B`, `\A.\z`,
+		`(a|b*)*c`, `\x{fffd}x`, `(?-s).$`, `(?-m)^a$`, `[[:^ascii:]]{3}`, "(", "é|É", `\pL\d`, `(?:ab?){3,}`, `a.{0,1000}b`,
+	} {
+		f.Add(s, "S\u212a\xffK\n\x00xfoo", uint64(i))
+		f.Add(s, "", uint64(i))
+	}
+	f.Fuzz(func(t *testing.T, arg, value string, seed uint64) {
+		if len(arg) > 200 || len(value) > 5000 {
+			return
+		}
+		g := generator{rng: rand.New(rand.NewPCG(seed, 0))}
+		expr, dialect := Expression(arg)
+		p := crsPattern{arg: arg}
+		_, err := syntax.Parse(expr, syntax.Perl)
+		if err == nil || dialect == Binary {
+			p.Pattern, err = NewRegexp(arg)
+		}
+		if err != nil {
+			p = patterns[seed%uint64(len(patterns))]
+		}
+		o := oracleOf(t, p)
+		set := NewSet([]*Pattern{p.Pattern})
+		scratch := set.NewScratch()
+		own := ownValue(t, g, p)
+		for _, v := range []string{value, own, g.mutate(own), value + own, own + value} {
+			if o(v) && !set.Nominate(scratch, v, MaskOf(v), nil).Has(0) {
+				t.Errorf("@%s %q matches %q and was not nominated", p.name, p.arg, v)
+			}
+		}
+	})
+}

@@ -118,7 +118,7 @@ func (t *trie) automaton(patterns int) *automaton {
 	if len(a.sets) > maxOutputs {
 		return nil
 	}
-	p := packer{columns: t.columns, owners: make([]uint32, t.columns), used: map[uint32]bool{}, free: t.columns}
+	p := packer{columns: t.columns, owners: make([]uint32, t.columns), free: t.columns}
 	bases := make([]uint32, t.size())
 	for _, s := range order {
 		children := t.children(s)
@@ -193,8 +193,8 @@ func (t *trie) outputs(a *automaton, order []int32, patterns int) []uint32 {
 type packer struct {
 	columns int
 	owners  []uint32 // by slot; 0 is free
-	used    map[uint32]bool
-	free    int // no slot before this one is free, the first columns apart: those stay so, for base 0
+	used    []bool   // by base
+	free    int      // no slot before this one is free, the first columns apart: those stay so, for base 0
 }
 
 // place is the base of a row with these columns. Rows without any share base 0.
@@ -210,8 +210,11 @@ func (p *packer) place(columns []int) uint32 {
 		if base > p.free+16*p.columns {
 			p.free += p.columns
 		}
-		if !p.used[uint32(base)] && p.fits(base, columns) {
-			p.used[uint32(base)] = true
+		for len(p.used) <= base {
+			p.used = append(p.used, false)
+		}
+		if !p.used[base] && p.fits(base, columns) {
+			p.used[base] = true
 			for _, c := range columns {
 				for len(p.owners) <= base+c {
 					p.owners = append(p.owners, 0)

@@ -31,11 +31,13 @@ var tries = []struct{ copies, depth int }{{24, 0}, {1, 0}, {1, 3}}
 // too large it is made of less: repetitions lose their limits, then only the pattern's beginning is looked at.
 // nil if even that is too large.
 func newDFA(n *node) *dfa {
+	size := 0
 	for _, try := range tries {
 		a := newNFA(n, try.copies)
-		if a == nil {
-			continue
+		if a == nil || try.depth == 0 && len(a.insts) == size {
+			continue // too large, or what was too large before
 		}
+		size = len(a.insts)
 		if try.depth > 0 {
 			a.cut(try.depth)
 		}
@@ -119,6 +121,8 @@ type builder struct {
 	starting map[[2]uint8]*closure
 	mark     []int32 // per instruction, the round in which a closure had it
 	round    int32
+	to       []int32 // buffers of fill and row
+	key      []byte
 }
 
 type row struct {
@@ -209,13 +213,14 @@ func (b *builder) fill(at int) {
 			continue
 		}
 		b.round++
-		to := b.step(nil, own[n].insts, c)
+		to := b.step(b.to[:0], own[n].insts, c)
 		for _, i := range start.steps[class] {
 			if b.mark[i] != b.round {
 				b.mark[i] = b.round
 				to = append(to, i)
 			}
 		}
+		b.to = to
 		b.dfa.next = append(b.dfa.next, b.row(becomes[n], to))
 	}
 }
@@ -226,16 +231,17 @@ func (b *builder) row(p before, insts []int32) uint16 {
 	if len(insts) > 0 && insts[0] == 0 {
 		return matched // instruction 0 is the match
 	}
-	key := []byte{byte(p)}
+	key := append(b.key[:0], byte(p))
 	for _, i := range insts {
 		key = binary.LittleEndian.AppendUint16(key, uint16(i))
 	}
+	b.key = key
 	if at, ok := b.known[string(key)]; ok {
 		return at
 	}
 	at := uint16(len(b.rows))
 	b.known[string(key)] = at
-	b.rows = append(b.rows, row{p, insts})
+	b.rows = append(b.rows, row{p, slices.Clone(insts)})
 	return at
 }
 

@@ -105,7 +105,7 @@ func TestNominationIsSound(t *testing.T) {
 	}
 	// Values that match: from the pattern's own tree, then changed; against this pattern, and some against all.
 	for i, p := range c.patterns {
-		for n := range 10 * scale {
+		for n := range 6 * scale {
 			v := ownValue(t, g, p)
 			if n > 1 {
 				v = g.mutate(v)
@@ -117,8 +117,8 @@ func TestNominationIsSound(t *testing.T) {
 		}
 	}
 	own := c.matches
-	if own < 1200*scale {
-		t.Errorf("%d generated values match their pattern, want at least %d", own, 1200*scale)
+	if own < 700*scale {
+		t.Errorf("%d generated values match their pattern, want at least %d", own, 700*scale)
 	}
 	for n := range 15 * scale {
 		c.check(t, g.noise(n%64))
@@ -129,7 +129,7 @@ func TestNominationIsSound(t *testing.T) {
 			switch {
 			case *long:
 				c.check(t, v)
-			case len(v) < 2000:
+			case len(v) < 2000 && (i+j)%4 == 0:
 				c.check(t, v, (i*7+j)%len(c.patterns), (i*5+j*3)%len(c.patterns))
 			}
 		}

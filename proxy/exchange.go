@@ -184,7 +184,6 @@ func (x *exchange) clientGone() {
 	if !x.delivering {
 		x.access.Status = statusClientGone
 	}
-	x.finish()
 	panic(errAbort)
 }
 

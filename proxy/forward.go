@@ -166,8 +166,8 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 		n, err := content.Read(buffer[:])
 		if n > 0 {
 			if _, writeErr := x.writer.Write(buffer[:n]); writeErr != nil {
-				x.finish()
-				panic(errAbort) // the client is gone
+				x.clientGone()
+				return
 			}
 			if flush {
 				x.writer.flush()

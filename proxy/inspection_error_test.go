@@ -2,6 +2,11 @@ package proxy_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -109,4 +114,79 @@ func TestInspectionError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSpillDirectoryFails shows that a body which cannot be spilled is an inspection error: in block the request is
+// refused, in detect the whole body goes on.
+func TestSpillDirectoryFails(t *testing.T) {
+	body := `{"a":"` + strings.Repeat("x", 600<<10) + `"}`
+	for _, tt := range []struct {
+		mode            string
+		status, reached int
+	}{{"block", 503, 0}, {"detect", 200, 1}} {
+		t.Run(tt.mode, func(t *testing.T) {
+			temporary := t.TempDir()
+			t.Setenv("TMPDIR", temporary)
+			upstream := proxytest.NewUpstream(t)
+			g := proxytest.Start(t, application(upstream.URL, tt.mode, ""))
+			if err := os.RemoveAll(filepath.Join(temporary, fmt.Sprintf("gatehouse-spill-%d", os.Geteuid()))); err != nil {
+				t.Fatal(err)
+			}
+			for _, request := range []string{post("/", "application/json", body), chunked("/", "application/json", body)} {
+				before := len(upstream.Requests())
+				status, reply := exchange(t, g.URL, request)
+				if status != tt.status {
+					t.Fatalf("status %d, want %d: %s", status, tt.status, reply)
+				}
+				if n := len(upstream.Requests()) - before; n != tt.reached {
+					t.Fatalf("%d requests reached the upstream, want %d", n, tt.reached)
+				}
+				if tt.reached > 0 && string(upstream.Last(t).Body) != body {
+					t.Errorf("the upstream got %d bytes, want %d", len(upstream.Last(t).Body), len(body))
+				}
+			}
+			for _, e := range g.WaitEvents(2) {
+				if e.Reason != event.InspectionError || e.Verdict != event.Error {
+					t.Errorf("event %s %s", e.Verdict, e.Reason)
+				}
+			}
+			_, page := g.Admin("/metrics")
+			want := float64(2 * tt.reached * (len(body) + len("ok\n"))) // and the replies
+			if got := metric(t, page, `gatehouse_uninspected_bytes_total{application="shop",cause="inspection_error"}`); got != want {
+				t.Errorf("%v bytes counted as uninspected, want %v", got, want)
+			}
+		})
+	}
+}
+
+// TestInflightBytes shows the bytes of bodies while they are held.
+func TestInflightBytes(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	reached, release := make(chan struct{}), make(chan struct{})
+	upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) {
+		close(reached)
+		<-release
+		io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	}
+	g := proxytest.Start(t, application(upstream.URL, "block", ""))
+	inflight := func() float64 {
+		_, page := g.Admin("/metrics")
+		return metric(t, page, "gatehouse_inflight_bytes")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		proxytest.Raw(t, g.URL, post("/", "application/json", `{"a":"`+strings.Repeat("x", 8<<10)+`"}`))
+	}()
+	select {
+	case <-reached:
+	case <-done:
+		t.Fatal("the request did not reach the upstream")
+	}
+	if got := inflight(); got != 8<<10+8 {
+		t.Errorf("%v bytes, want %d", got, 8<<10+8)
+	}
+	close(release)
+	<-done
+	proxytest.Eventually(t, "no bytes held", func() bool { return inflight() == 0 })
 }

@@ -27,7 +27,6 @@ type metrics struct {
 	disagreements      prometheus.Counter
 	uninspectedBytes   *prometheus.CounterVec
 	uninspected        *prometheus.CounterVec
-	inflightBytes      prometheus.Gauge
 	shed               *prometheus.CounterVec
 	revision           *prometheus.GaugeVec
 	revisionApply      *prometheus.CounterVec
@@ -37,8 +36,8 @@ type metrics struct {
 	panics             prometheus.Counter
 }
 
-// newMetrics registers the metrics with r.
-func newMetrics(r prometheus.Registerer, policyAge func() time.Duration) *metrics {
+// newMetrics registers the metrics with r. held gives the body bytes that are held.
+func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held func() int64) *metrics {
 	durations := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 	inspections := []float64{.00002, .00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -66,7 +65,6 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration) *metric
 		disagreements:      prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_program_disagreements_total", Help: "Sampled transactions on which the program and the reference engine differed."}),
 		uninspectedBytes:   counter("gatehouse_uninspected_bytes_total", "Bytes forwarded without inspection, by cause.", "application", "cause"),
 		uninspected:        counter("gatehouse_uninspected_requests_total", "Requests of which a part was forwarded without inspection, by cause.", "application", "cause"),
-		inflightBytes:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatehouse_inflight_bytes", Help: "Body bytes held in memory or in spill files."}),
 		shed:               counter("gatehouse_shed_total", "Requests refused over a budget, by lane.", "lane"),
 		revision:           gauge("gatehouse_revision_info", "The revision that is served, always 1.", "revision", "group"),
 		revisionApply:      counter("gatehouse_revision_apply_total", "Configurations applied or rejected.", "result"),
@@ -75,7 +73,9 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration) *metric
 		certificateExpiry:  gauge("gatehouse_certificate_expiry_timestamp_seconds", "When a served certificate expires, as Unix time.", "certificate"),
 		panics:             prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_panics_total", Help: "Panics recovered at the edge of a request."}),
 	}
-	r.MustRegister(m.disagreements, m.inflightBytes, m.panics,
+	r.MustRegister(m.disagreements, m.panics,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_inflight_bytes", Help: "Body bytes held in memory or in spill files."},
+			func() float64 { return float64(held()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_policy_age_seconds", Help: "Time since the served configuration was loaded."},
 			func() float64 { return policyAge().Seconds() }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -166,18 +166,18 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		s.engine = coraza.New(coraza.Options{Log: opts.Logger, Target: policy.TargetOf})
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	var err error
+	if s.spill, err = inspect.OpenSpillDir(""); err != nil {
+		return nil, err
+	}
 	s.metrics = newMetrics(registry, func() time.Duration {
 		if st := s.state.Load(); st != nil {
 			return time.Since(st.loadedAt)
 		}
 		return 0
-	})
+	}, s.spill.Held)
 	s.unknown = s.metrics.forRoute(other, other)
 	s.metrics.touch(other)
-	var err error
-	if s.spill, err = inspect.OpenSpillDir(""); err != nil {
-		return nil, err
-	}
 	s.records, err = event.New(event.Options{
 		Access: c.Logs.Access, Events: c.Logs.Events, Stdout: opts.Stdout, Console: opts.Console, Color: opts.Color,
 		Logger:  s.log.Named("records"),

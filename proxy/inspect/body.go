@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -124,7 +125,7 @@ func (b *body) forward() (io.ReadCloser, int64) {
 		}
 		return whole{b.raw.reader(b.raw.size)}, b.raw.size
 	}
-	return &rest{io.MultiReader(b.raw.reader(b.raw.size), b.client), b.closer}, b.length
+	return &rest{io.MultiReader(b.raw.reader(b.raw.size), bytes.NewReader(b.raw.unsaved), b.client), b.closer}, b.length
 }
 
 // whole is a body that has been taken in: there is nothing to wait for. Len is the number of bytes left.

@@ -44,7 +44,7 @@ func encode(t *testing.T, encoding string, data []byte) []byte {
 }
 
 func TestReadEncodedBody(t *testing.T) {
-	dir := &SpillDir{t.TempDir()}
+	dir := &SpillDir{path: t.TempDir()}
 	text := []byte(strings.Repeat("q=<script>&", 100))
 	for _, tt := range []struct {
 		name      string
@@ -137,7 +137,7 @@ func TestBodyBounds(t *testing.T) {
 		{name: "over max_bytes while forwarded", size: 5001, maximum: 5000, limit: 1000, truncated: true, forwardErr: errTooLarge, wantLength: -1, wantPrefix: 1000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBody(&SpillDir{t.TempDir()}, bytes.NewReader(data[:tt.size]), -1, tt.maximum)
+			b := newBody(&SpillDir{path: t.TempDir()}, bytes.NewReader(data[:tt.size]), -1, tt.maximum)
 			defer b.Close()
 			if err := b.read(nil, tt.limit); !errors.Is(err, tt.readErr) {
 				t.Fatalf("error %v, want %v", err, tt.readErr)

@@ -208,7 +208,6 @@ func (i *Inspection) takeIn(limit int64) (*Refusal, error) {
 			err = fmt.Errorf("%w: decoded, the body is longer than body.max_bytes (%s)", errEncoding, i.opts.Body.MaxBytes)
 		}
 	}
-	var path *os.PathError
 	switch {
 	case err == nil:
 		return nil, nil
@@ -220,10 +219,16 @@ func (i *Inspection) takeIn(limit int64) (*Refusal, error) {
 		}
 		i.body.forwardRaw()
 		return nil, nil
-	case errors.As(err, &path): // the spill directory, not the client
+	case isSpill(err):
 		return i.failed(fmt.Errorf("take in the body: %w", err)), nil
 	}
 	return nil, fmt.Errorf("read the request body: %w", err)
+}
+
+// isSpill says whether a body could not be taken in because of the spill directory, not of its sender.
+func isSpill(err error) bool {
+	var path *os.PathError
+	return errors.As(err, &path)
 }
 
 // tooLarge is the refusal of a body over max_bytes, which holds in every mode.
@@ -252,7 +257,11 @@ func (i *Inspection) Forward() (io.ReadCloser, int64) {
 		return nil, 0
 	}
 	if cause := i.bodyCause(); cause != "" {
-		r = i.counted(r, cause, i.body.consumed)
+		inspected := i.body.consumed
+		if i.broken { // what was taken in was not judged
+			inspected = 0
+		}
+		r = i.counted(r, cause, inspected)
 	}
 	return r, n
 }

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -31,12 +32,20 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 		err = i.reply.read(encodings, int64(i.opts.Reply.InspectBytes))
 	}
 	if err != nil {
-		if !isEncoding(err) {
+		cause := CauseResponseCoding
+		switch {
+		case isEncoding(err):
+		case isSpill(err):
+			if r := i.failed(fmt.Errorf("take in the reply: %w", err)); r != nil {
+				return nil, r, nil
+			}
+			cause = CauseInspectionError
+		default:
 			return nil, nil, err
 		}
 		i.reply.forwardRaw()
 		body, _ := i.reply.forward()
-		return i.counted(body, CauseResponseCoding, 0), nil, nil
+		return i.counted(body, cause, 0), nil, nil
 	}
 	r := i.phase(rules.PhaseResponseBody, func() (*rules.Interruption, error) { return i.tx.ResponseBody(i.reply.inspected()) })
 	if r != nil {

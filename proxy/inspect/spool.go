@@ -8,14 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 )
 
 // spoolMemory is how much of a body is held in memory before it goes to a file.
 const spoolMemory = 256 << 10
 
 // SpillDir is a private directory for bodies that are too long to hold in memory. Files are unlinked as soon as they
-// are open, so that a process that dies leaves nothing behind.
-type SpillDir struct{ path string }
+// are open, so that a process that dies leaves nothing behind. It also knows how much is held, there and in memory.
+type SpillDir struct {
+	path string
+	held atomic.Int64
+}
 
 // OpenSpillDir makes the directory under parent (the system's temporary directory if empty), readable by this user
 // alone, and removes what an earlier process may have left in it.
@@ -26,6 +30,10 @@ func OpenSpillDir(parent string) (*SpillDir, error) {
 	dir := filepath.Join(parent, fmt.Sprintf("gatehouse-spill-%d", os.Geteuid()))
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("make spill directory: %w", err)
+	}
+	// Whoever else has made it does not own it from here on: without the right to do so, this fails.
+	if err := os.Lchown(dir, os.Geteuid(), -1); err != nil {
+		return nil, fmt.Errorf("own spill directory: %w; remove it or set TMPDIR", err)
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
@@ -51,6 +59,22 @@ func OpenSpillDir(parent string) (*SpillDir, error) {
 // Path is the directory's place in the file system.
 func (d *SpillDir) Path() string { return d.path }
 
+// Held is the number of body bytes that are held, in memory or in files.
+func (d *SpillDir) Held() int64 { return d.held.Load() }
+
+// create opens a new file that has no name any more.
+func (d *SpillDir) create() (*os.File, error) {
+	f, err := os.CreateTemp(d.path, "body-")
+	if err != nil {
+		return nil, err
+	}
+	// Another process that starts may have swept it already.
+	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // spool holds the bytes of a body: in memory at first, then in a file. It is written first, then read any number of
 // times; it is not safe for concurrent use.
 type spool struct {
@@ -58,33 +82,40 @@ type spool struct {
 	memory bytes.Buffer
 	file   *os.File
 	size   int64
+	// unsaved is what the Write that failed could not put into the file. It is the end of what was taken from the
+	// client, and still has to be forwarded.
+	unsaved []byte
 }
 
-// Write appends p.
+// Write appends p. After an error, which is an *os.PathError, the spool takes no more.
 func (s *spool) Write(p []byte) (int, error) {
-	if s.file == nil && s.memory.Len()+len(p) > spoolMemory {
-		f, err := os.CreateTemp(s.dir.path, "body-")
-		if err != nil {
-			return 0, fmt.Errorf("spill body: %w", err)
-		}
-		if err := os.Remove(f.Name()); err != nil {
-			return 0, errors.Join(fmt.Errorf("spill body: %w", err), f.Close())
-		}
-		s.file = f
-		if _, err := f.Write(s.memory.Bytes()); err != nil {
-			return 0, fmt.Errorf("spill body: %w", err)
-		}
-		s.memory = bytes.Buffer{}
+	s.dir.held.Add(int64(len(p)))
+	if s.file == nil && s.memory.Len()+len(p) <= spoolMemory {
+		s.size += int64(len(p))
+		return s.memory.Write(p)
 	}
-	var n int
-	var err error
-	if s.file != nil {
-		n, err = s.file.Write(p)
-	} else {
-		n, err = s.memory.Write(p)
-	}
+	n, err := s.writeFile(p)
 	s.size += int64(n)
-	return n, err
+	if err != nil {
+		s.unsaved = bytes.Clone(p[n:])
+		return n, fmt.Errorf("spill body: %w", err)
+	}
+	return n, nil
+}
+
+// writeFile appends p to the file; the first one is begun with what is in memory.
+func (s *spool) writeFile(p []byte) (int, error) {
+	if s.file == nil {
+		f, err := s.dir.create()
+		if err != nil {
+			return 0, err
+		}
+		if _, err := f.Write(s.memory.Bytes()); err != nil {
+			return 0, errors.Join(err, f.Close())
+		}
+		s.file, s.memory = f, bytes.Buffer{}
+	}
+	return s.file.Write(p)
 }
 
 // reader reads the spool from its start, at most n bytes. It has Len, as bytes.Reader has.
@@ -98,11 +129,14 @@ func (s *spool) reader(n int64) lenReader {
 
 // Close frees what the spool holds.
 func (s *spool) Close() error {
-	s.memory = bytes.Buffer{}
+	s.dir.held.Add(-s.size - int64(len(s.unsaved)))
+	s.memory, s.size, s.unsaved = bytes.Buffer{}, 0, nil
 	if s.file == nil {
 		return nil
 	}
-	return s.file.Close()
+	f := s.file
+	s.file = nil
+	return f.Close()
 }
 
 // fileReader is a section reader that knows how many bytes are left.

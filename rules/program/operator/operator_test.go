@@ -178,10 +178,12 @@ func TestExpression(t *testing.T) {
 	}
 }
 
-// TestDecidingCostsNoAllocation holds for rules that do not capture, libinjection's and the NID aside.
+// TestDecidingCostsNoAllocation holds for rules that do not capture, libinjection's and the NID aside. Regular expressions
+// take their memory from pools, which the race detector empties at random.
 func TestDecidingCostsNoAllocation(t *testing.T) {
 	for name, list := range arguments {
-		if name == "detectSQLi" || name == "detectXSS" || name == "validateNid" {
+		switch name {
+		case "detectSQLi", "detectXSS", "validateNid", "rx", "restpath":
 			continue
 		}
 		for _, argument := range list {

@@ -42,6 +42,37 @@ func crsPatterns(t testing.TB) []crsPattern {
 
 func compileCRS(t testing.TB) []crsPattern {
 	t.Helper()
+	out := readCRS(t)
+	for i := range out {
+		out[i].compile(t)
+	}
+	return out
+}
+
+// compile makes the pattern of what was read.
+func (p *crsPattern) compile(t testing.TB) {
+	t.Helper()
+	switch kind, isLiteral := literalKinds[p.name]; {
+	case p.name == "rx":
+		compiled, err := NewRegexp(p.arg)
+		if err != nil {
+			t.Fatalf("rule %d: %v", p.id, err)
+		}
+		p.Pattern = compiled
+	case isLiteral:
+		p.Pattern = NewLiteral(kind, p.arg)
+	default:
+		p.Pattern = NewPhrases(p.phrases)
+	}
+}
+
+var literalKinds = map[string]Kind{
+	"contains": Contains, "streq": Equals, "beginsWith": BeginsWith, "endsWith": EndsWith,
+}
+
+// readCRS reads the patterns and compiles nothing.
+func readCRS(t testing.TB) []crsPattern {
+	t.Helper()
 	release, err := crs.Load("")
 	if err != nil {
 		t.Fatal(err)
@@ -60,28 +91,13 @@ func compileCRS(t testing.TB) []crsPattern {
 		}
 		p := crsPattern{id: id, name: o.Name, arg: o.Arg, level: levelOf(starter), vars: slices.Clone(d.Rule.Variables)}
 		switch o.Name {
-		case "rx":
-			p.Pattern, err = NewRegexp(o.Arg)
-			if err != nil {
-				t.Fatalf("rule %d: %v", id, err)
-			}
+		case "rx", "contains", "streq", "beginsWith", "endsWith":
 		case "pm":
 			p.phrases = strings.Split(strings.ToLower(o.Arg), " ")
 		case "pmFromFile", "pmf":
 			p.phrases = phraseFile(t, release.Data, o.Arg)
-		case "contains":
-			p.Pattern = NewLiteral(Contains, o.Arg)
-		case "streq":
-			p.Pattern = NewLiteral(Equals, o.Arg)
-		case "beginsWith":
-			p.Pattern = NewLiteral(BeginsWith, o.Arg)
-		case "endsWith":
-			p.Pattern = NewLiteral(EndsWith, o.Arg)
 		default:
 			return
-		}
-		if p.phrases != nil {
-			p.Pattern = NewPhrases(p.phrases)
 		}
 		seen[o.Name+" "+o.Arg] = len(out)
 		out = append(out, p)

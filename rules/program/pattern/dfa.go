@@ -18,6 +18,7 @@ type dfa struct {
 // Limits on one automaton: rows while it is being made, and entries of its table.
 const (
 	maxRows    = 3000
+	maxWork    = 20_000_000 // instructions looked at
 	maxEntries = 40_000
 	matched    = 0
 	initial    = 1
@@ -123,6 +124,7 @@ type builder struct {
 	round    int32
 	to       []int32 // buffers of fill and row
 	key      []byte
+	work     int
 }
 
 type row struct {
@@ -146,7 +148,7 @@ func determine(a *nfa) *dfa {
 	b.classes()
 	b.rows = []row{{}, {before: startOfText}}
 	for at := initial; at < len(b.rows); at++ {
-		if len(b.rows) > maxRows {
+		if len(b.rows) > maxRows || b.work > maxWork {
 			return nil
 		}
 		b.fill(at)
@@ -247,6 +249,7 @@ func (b *builder) row(p before, insts []int32) uint16 {
 
 // step adds to to where the instructions lead with c, each once in a round.
 func (b *builder) step(to, insts []int32, c byte) []int32 {
+	b.work += len(insts)
 	for _, i := range insts {
 		if !b.nfa.insts[i].set.Has(c) {
 			continue
@@ -283,6 +286,7 @@ func (b *builder) closure(insts []int32, p before, n after) *closure {
 	for len(stack) > 0 {
 		i := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		b.work++
 		if b.mark[i] == b.round {
 			continue
 		}

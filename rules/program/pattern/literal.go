@@ -39,7 +39,11 @@ func analyse(n *node) facts {
 	case opBytes:
 		return ofClass(n.set)
 	case opConcat:
-		return ofConcat(n.subs)
+		parts := make([]facts, len(n.subs))
+		for i, s := range n.subs {
+			parts[i] = analyse(s)
+		}
+		return ofConcat(parts)
 	case opAlternate:
 		return ofAlternate(n.subs)
 	case opRepeat:
@@ -77,9 +81,9 @@ func ofRepeat(n *node) facts {
 		return facts{}
 	}
 	// min times the same, then up to max.
-	times := make([]*node, 0, 4)
-	for range min(n.min, 4) {
-		times = append(times, n.subs[0])
+	times := make([]facts, min(n.min, 4))
+	for i := range times {
+		times[i] = f
 	}
 	head := ofConcat(times)
 	if n.min == n.max && n.min <= 4 {
@@ -106,9 +110,9 @@ func ofAlternate(subs []*node) facts {
 	return out
 }
 
-// ofConcat walks along the subs with the strings that end where it stands, and looks at them whenever they cannot be
+// ofConcat walks along the parts with the strings that end where it stands, and looks at them whenever they cannot be
 // made longer.
-func ofConcat(subs []*node) facts {
+func ofConcat(parts []facts) facts {
 	run := []string{""}
 	var out facts
 	broken := false
@@ -119,8 +123,7 @@ func ofConcat(subs []*node) facts {
 		}
 		broken, run = true, next
 	}
-	for _, s := range subs {
-		f := analyse(s)
+	for _, f := range parts {
 		if f.exact != nil {
 			longer := product(run, f.exact)
 			if longer == nil {

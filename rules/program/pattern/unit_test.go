@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestExpression(t *testing.T) {
@@ -75,6 +76,29 @@ func TestNominationExcludes(t *testing.T) {
 	}
 	if mean := float64(total) / 1000; mean > 25 {
 		t.Errorf("%.1f of %d patterns nominated for an ordinary value, want at most 25", mean, len(c.patterns))
+	}
+}
+
+// TestCompilingIsBounded: patterns that would take long if nothing stopped them.
+func TestCompilingIsBounded(t *testing.T) {
+	for _, arg := range []string{
+		strings.Repeat("(", 200) + "a" + strings.Repeat("+)", 200),
+		strings.Repeat("(?:", 100) + "[a-f]b?" + strings.Repeat("|c)", 100),
+		`(?:[a-z]{0,20}[0-9]{0,20}){20}x`,
+		`(?:a?){900}a{900}`,
+		`.{0,900}a.{900}`,
+		strings.Repeat(`[abc]`, 500),
+		strings.Repeat(`(?:ab|cd|ef)`, 300),
+	} {
+		start := time.Now()
+		if _, err := NewRegexp(arg); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%.40s took %v", arg, d)
+		} else {
+			t.Logf("%.40s took %v", arg, d)
+		}
 	}
 }
 

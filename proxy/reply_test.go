@@ -146,3 +146,36 @@ func TestRefusalInDetect(t *testing.T) {
 		t.Errorf("%d rules, score %d, reply %s", len(e.Rules), e.Scores.Inbound, body)
 	}
 }
+
+// TestReplyInspection shows that the rules see replies decoded, in block and in detect.
+func TestReplyInspection(t *testing.T) {
+	leak := "<html>You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version near '1'</html>"
+	for _, tt := range []struct {
+		name, answer string
+	}{
+		{"with a length", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\nContent-Length: %d\r\n\r\n%s", len(leak), leak)},
+		{"in chunks", fmt.Sprintf("HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(leak), leak)},
+		{"encoded", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(gzipped(t, leak)), gzipped(t, leak))},
+	} {
+		for _, mode := range []string{"block", "detect"} {
+			t.Run(tt.name+"/"+mode, func(t *testing.T) {
+				upstream := proxytest.NewUpstream(t)
+				upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) { io.WriteString(w, tt.answer) }
+				g := proxytest.Start(t, application(upstream.URL, mode, "    routes:\n      - { path: /, response: { inspect: true } }\n"))
+				response, body := proxytest.Raw(t, g.URL, get("/"))
+				if response == nil {
+					t.Fatal("no response")
+				}
+				e := g.WaitEvents(1)[0]
+				if e.Reason != event.CRSScore || string(e.Verdict) != mode || e.UpstreamStatus == 0 {
+					t.Errorf("event %s %s", e.Verdict, e.Reason)
+				}
+				refused := response.StatusCode == 403 && strings.Contains(body, e.Incident) && response.Header.Get("Set-Cookie") == ""
+				unchanged := strings.Contains(tt.answer, body)
+				if mode == "block" && !refused || mode == "detect" && (!unchanged || response.Header.Get("X-Gatehouse-Incident") != "") {
+					t.Errorf("status %d %v: %.100q", response.StatusCode, response.Header, body)
+				}
+			})
+		}
+	}
+}

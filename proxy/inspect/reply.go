@@ -18,16 +18,22 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 	if i.tx == nil || i.broken || !i.opts.Reply.Inspect {
 		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
 	}
+	inspects := i.replyType(reply.Header) && reply.ContentLength != 0
+	encodings, err := parseEncodings(reply.Header["Content-Encoding"])
+	header := reply.Header
+	if inspects && err == nil { // the rules see the body decoded; CRS skips one that says to be encoded
+		header = header.Clone()
+		header.Del("Content-Encoding")
+	}
 	if r := i.phase(rules.PhaseResponseHeaders, func() (*rules.Interruption, error) {
-		return i.tx.ResponseHeaders(&rules.Response{Status: reply.StatusCode, Protocol: reply.Proto, Headers: headerList(reply.Header)})
+		return i.tx.ResponseHeaders(&rules.Response{Status: reply.StatusCode, Protocol: reply.Proto, Headers: headerList(header)})
 	}); r != nil {
 		return nil, r, nil
 	}
-	if i.broken || !i.replyType(reply.Header) || reply.ContentLength == 0 {
+	if i.broken || !inspects {
 		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
 	}
 	i.reply = newBody(i.opts.Spill, reply.Body, reply.ContentLength, 1<<63-2)
-	encodings, err := parseEncodings(reply.Header["Content-Encoding"])
 	if err == nil {
 		err = i.reply.read(encodings, int64(i.opts.Reply.InspectBytes))
 	}

@@ -20,6 +20,9 @@ func (x *exchange) admit() *inspect.Refusal {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		return &inspect.Refusal{Reason: event.MethodRefused, Status: http.StatusMethodNotAllowed, Detail: r.Method + " is never forwarded"}
 	}
+	if h := r.Header["Host"]; len(h) > 1 || len(h) == 1 && !strings.EqualFold(h[0], r.Host) { // only HTTP/2 leaves it there
+		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: "Host differs from :authority"}
+	}
 	x.host = route.CanonicalHost(r.Host)
 	app := x.state.table.Host(x.host)
 	if app == nil {

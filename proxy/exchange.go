@@ -56,14 +56,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{server: s, state: st, start: time.Now(), request: r, conn: listener.FromContext(r.Context()), writer: &replyWriter{ResponseWriter: w}}
 	defer x.recovered()
 	l := st.fronts[x.conn.Listener]
-	if l == nil { // a listener that the configuration no longer has, while it drains
+	if l == nil { // offline there is no listener
 		l = closedFront
 	}
 	x.identify(l.clients)
 	s.clients.add(x.out.Client)
-	raw, query := splitTarget(r.RequestURI)
-	x.query = query
-	x.path, x.pathErr = route.ParsePath(raw)
+	x.parseTarget()
 	if l.healthPath != "" && x.path.Canonical == l.healthPath { // in any spelling
 		x.health(l)
 		return
@@ -73,6 +71,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.run()
 	x.finish()
+}
+
+// parseTarget reads the request target. HTTP/2 has no absolute form of it (RFC 9113, section 8.3.1), and an asterisk
+// is a target of OPTIONS alone (RFC 9110, section 9.3.7).
+func (x *exchange) parseTarget() {
+	raw := x.request.RequestURI
+	if x.request.ProtoMajor == 1 {
+		raw, x.query = splitTarget(raw)
+	} else if i := strings.IndexByte(raw, '?'); i >= 0 {
+		raw, x.query = raw[:i], raw[i:]
+	}
+	if x.path, x.pathErr = route.ParsePath(raw); raw == "*" && x.request.Method != http.MethodOptions {
+		x.pathErr = route.ErrNotAbsolute
+	}
 }
 
 // closedFront trusts nobody.

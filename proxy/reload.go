@@ -61,6 +61,12 @@ func (s *Server) reload() error {
 		st.release()
 		return err
 	}
+	// Connections of listeners that are gone drain: their requests go on being judged as before.
+	for name, f := range old.fronts {
+		if st.fronts[name] == nil {
+			st.fronts[name] = f
+		}
+	}
 	// The new state first: it knows the listeners that the plan is about to start.
 	s.use(st)
 	plan.Commit()

@@ -1,9 +1,11 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -169,5 +171,50 @@ func TestFileChangeReloads(t *testing.T) {
 	})
 	if status, _ := exchange(t, g.URL, attack); status != 200 {
 		t.Errorf("after the bad file: %d, want the old mode's 200", status)
+	}
+}
+
+// TestRemovedListener shows that a connection of a listener that a reload has taken away still knows its proxies:
+// the client is the one that X-Forwarded-For names, not the load balancer.
+func TestRemovedListener(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	listeners := func(names ...string) string {
+		text := "listeners:\n"
+		for _, name := range names {
+			text += fmt.Sprintf("  - { name: %s, address: \"127.0.0.1:0\", trusted_hops: 1, trusted_proxies: [127.0.0.0/8] }\n", name)
+		}
+		return text
+	}
+	app := application(upstream.URL, "block", "")
+	g := proxytest.Start(t, listeners("old", "kept")+app, proxytest.Options{Change: func(o *proxyOptions) {
+		o.DrainIdle, o.WatchInterval = 10*time.Second, time.Hour
+	}})
+	c, err := net.Dial("tcp", g.Addr("old").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reader := bufio.NewReader(c)
+	for _, gone := range []bool{false, true} {
+		if gone {
+			g.Configure(listeners("kept") + app)
+			if err := g.Reload(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.WriteString(c, get("/", "X-Forwarded-For: 192.0.2.7")); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got := upstream.Last(t).Parsed.Header.Get("X-Real-Ip"); got != "192.0.2.7" {
+			t.Errorf("removed %v: the client is %s", gone, got)
+		}
 	}
 }

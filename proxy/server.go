@@ -279,7 +279,13 @@ func (s *Server) shutdown(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	step("drain listeners", s.listeners.Shutdown(drain))
+	err := s.listeners.Shutdown(drain)
+	var cut *listener.CutError
+	if errors.As(err, &cut) { // long-lived streams: that the time is over is no fault
+		s.log.Warn("connections were cut off at the end of the drain", zap.Error(cut))
+		err = nil
+	}
+	step("drain listeners", err)
 	s.stop()
 	s.serving.Store(false)
 	// The admin listener outlives the traffic, so that a last scrape sees it all.

@@ -46,7 +46,6 @@ gatehouse incident and gatehouse report find them.`,
 					return usagef("no arguments are expected; -upstream URL names your application")
 				}
 				d.log = log
-				flags.Visit(func(f *flag.Flag) { d.chosen = d.chosen || f.Name == "listen" || f.Name == "admin" })
 				return d.run(ctx)
 			}
 		},
@@ -57,7 +56,6 @@ gatehouse incident and gatehouse report find them.`,
 type dev struct {
 	cli                           *cli
 	upstream, listen, admin, shop string
-	chosen                        bool // an address of the gateway was given
 	log                           *logSettings
 }
 
@@ -124,9 +122,6 @@ func (d *dev) writeConfig() (found bool, err error) {
 	if _, err := os.Stat(devConfig); err == nil {
 		if d.upstream != "" {
 			return true, fmt.Errorf("%s exists already and would be used instead of -upstream %s: change the upstream in it, or move it away", devConfig, d.upstream)
-		}
-		if d.chosen {
-			return true, usagef("%s exists already and says where to listen: change the addresses in it, or move it away", devConfig)
 		}
 		return true, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -21,7 +21,8 @@ func TestFind(t *testing.T) {
 	table := New([]config.Application{
 		{Name: "shop", Hosts: []string{"shop.example.com", "*.shop.example.com"}, Routes: []config.Route{
 			prefix("/"), prefix("/api"), prefix("/api/", "POST"), exact("/api"), exact("/login", "POST"), prefix("/login/help"),
-			prefix("/admin", "GET"), exact("/only"), {Path: "/files", EncodedSlash: config.EncodedSlashAllow},
+			prefix("/admin", "GET"), exact("/only"),
+			{Path: "/files", EncodedSlash: config.EncodedSlashAllow},
 		}},
 		{Name: "deep", Hosts: []string{"*.b.shop.example.com"}, Routes: []config.Route{exact("/x")}},
 		{Name: "rest", Hosts: []string{"*"}, Routes: []config.Route{prefix("/")}},

@@ -127,12 +127,18 @@ func TestCRS(t *testing.T) {
 		{name: "clean", request: request("GET", "/?q=shoes")},
 		{name: "SQL injection in the query", request: request("GET", "/?id=1%27+union+select+1,2,3--+-"), rule: 949110},
 		{name: "Log4Shell in a header", request: request("GET", "/", "X-A: ${jndi:ldap://x}"), rule: 949110},
-		{name: "SQL injection in JSON", request: request("POST", "/", "Content-Type: application/json", "Content-Length: 40"),
-			body: `{"items":[{"comment":"1' union select 1,2,3-- -"}]}`, rule: 949110},
-		{name: "clean JSON", request: request("POST", "/", "Content-Type: application/json", "Content-Length: 40"),
-			body: `{"items":[{"comment":"a nice pair of shoes"}]}`},
-		{name: "no JSON", request: request("POST", "/", "Content-Type: application/json", "Content-Length: 40"),
-			body: `{"items":[`, rule: 100010},
+		{
+			name: "SQL injection in JSON", request: request("POST", "/", "Content-Type: application/json", "Content-Length: 40"),
+			body: `{"items":[{"comment":"1' union select 1,2,3-- -"}]}`, rule: 949110,
+		},
+		{
+			name: "clean JSON", request: request("POST", "/", "Content-Type: application/json", "Content-Length: 40"),
+			body: `{"items":[{"comment":"a nice pair of shoes"}]}`,
+		},
+		{
+			name: "no JSON", request: request("POST", "/", "Content-Type: application/json", "Content-Length: 40"),
+			body: `{"items":[`, rule: 100010,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result, seen := inspect(t, set, c.request, body(c.body))

@@ -27,52 +27,86 @@ func TestDetectSaysWhatBlockDoes(t *testing.T) {
 	}{
 		{name: "clean", target: clean},
 		{name: "CRS", target: attack, want: &rules.Interruption{Rule: 949110, Phase: 2, Action: "deny", Status: 403}},
-		{name: "deny in phase 1", target: attack, text: `SecAction "id:1,phase:1,deny,status:451,log"`,
-			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 451}},
-		{name: "drop", target: clean, text: `SecAction "id:1,phase:2,drop,status:418,log"`,
-			want: &rules.Interruption{Rule: 1, Phase: 2, Action: "drop"}},
-		{name: "redirect", target: clean, text: `SecAction "id:1,phase:1,redirect:'https://shop.example.com/sorry',log"`,
-			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "redirect", Status: 302, Data: "https://shop.example.com/sorry"}},
-		{name: "redirect with status", target: clean, text: `SecAction "id:1,phase:1,redirect:'https://shop.example.com/sorry',status:307"`,
-			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "redirect", Status: 307, Data: "https://shop.example.com/sorry"}},
-		{name: "response", target: clean, text: `SecRule RESPONSE_BODY "@contains fine" "id:1,phase:4,deny,status:500,log"`,
-			want: &rules.Interruption{Rule: 1, Phase: 4, Action: "deny", Status: 500}},
-		{name: "response headers", target: clean, text: `SecRule RESPONSE_STATUS "@eq 200" "id:1,phase:3,deny,log"`,
-			want: &rules.Interruption{Rule: 1, Phase: 3, Action: "deny", Status: 403}},
+		{
+			name: "deny in phase 1", target: attack, text: `SecAction "id:1,phase:1,deny,status:451,log"`,
+			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 451},
+		},
+		{
+			name: "drop", target: clean, text: `SecAction "id:1,phase:2,drop,status:418,log"`,
+			want: &rules.Interruption{Rule: 1, Phase: 2, Action: "drop"},
+		},
+		{
+			name: "redirect", target: clean, text: `SecAction "id:1,phase:1,redirect:'https://shop.example.com/sorry',log"`,
+			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "redirect", Status: 302, Data: "https://shop.example.com/sorry"},
+		},
+		{
+			name: "redirect with status", target: clean, text: `SecAction "id:1,phase:1,redirect:'https://shop.example.com/sorry',status:307"`,
+			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "redirect", Status: 307, Data: "https://shop.example.com/sorry"},
+		},
+		{
+			name: "response", target: clean, text: `SecRule RESPONSE_BODY "@contains fine" "id:1,phase:4,deny,status:500,log"`,
+			want: &rules.Interruption{Rule: 1, Phase: 4, Action: "deny", Status: 500},
+		},
+		{
+			name: "response headers", target: clean, text: `SecRule RESPONSE_STATUS "@eq 200" "id:1,phase:3,deny,log"`,
+			want: &rules.Interruption{Rule: 1, Phase: 3, Action: "deny", Status: 403},
+		},
 		{name: "logging cannot refuse", target: clean, text: `SecAction "id:1,phase:5,deny,log"`},
-		{name: "first of two", target: clean, text: "SecAction \"id:1,phase:1,pass\"\nSecAction \"id:2,phase:1,deny\"\nSecAction \"id:3,phase:1,drop\"",
-			want: &rules.Interruption{Rule: 2, Phase: 1, Action: "deny", Status: 403}},
-		{name: "block by default action", target: clean,
+		{
+			name: "first of two", target: clean, text: "SecAction \"id:1,phase:1,pass\"\nSecAction \"id:2,phase:1,deny\"\nSecAction \"id:3,phase:1,drop\"",
+			want: &rules.Interruption{Rule: 2, Phase: 1, Action: "deny", Status: 403},
+		},
+		{
+			name: "block by default action", target: clean,
 			alone: "SecDefaultAction \"phase:1,log,deny,status:410\"\nSecAction \"id:1,phase:1,block\"",
-			want:  &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 410}},
-		{name: "default action applies without block", target: clean,
+			want:  &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 410},
+		},
+		{
+			name: "default action applies without block", target: clean,
 			alone: "SecDefaultAction \"phase:2,log,drop\"\nSecAction \"id:1,phase:2,log\"",
-			want:  &rules.Interruption{Rule: 1, Phase: 2, Action: "drop"}},
-		{name: "action changed after the fact", target: clean,
+			want:  &rules.Interruption{Rule: 1, Phase: 2, Action: "drop"},
+		},
+		{
+			name: "action changed after the fact", target: clean,
 			alone: "SecAction \"id:1,phase:1,deny\"\nSecRuleUpdateActionById 1 \"pass\"\nSecAction \"id:2,phase:1,pass\"\nSecRuleUpdateActionById 2 \"deny,status:429\"",
-			want:  &rules.Interruption{Rule: 2, Phase: 1, Action: "deny", Status: 429}},
-		{name: "chain", target: clean,
+			want:  &rules.Interruption{Rule: 2, Phase: 1, Action: "deny", Status: 429},
+		},
+		{
+			name: "chain", target: clean,
 			text: "SecRule REQUEST_METHOD \"@streq GET\" \"id:1,phase:1,deny,chain\"\n SecRule REQUEST_URI \"@contains shoes\" \"t:none\"",
-			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 403}},
-		{name: "chain that fails", target: clean,
-			text: "SecRule REQUEST_METHOD \"@streq GET\" \"id:1,phase:1,deny,chain\"\n SecRule REQUEST_URI \"@contains boots\" \"t:none\""},
+			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 403},
+		},
+		{
+			name: "chain that fails", target: clean,
+			text: "SecRule REQUEST_METHOD \"@streq GET\" \"id:1,phase:1,deny,chain\"\n SecRule REQUEST_URI \"@contains boots\" \"t:none\"",
+		},
 		{name: "allow", target: attack, text: `SecAction "id:1,phase:1,allow,log"`},
 		{name: "allow in phase 2", target: attack, text: `SecAction "id:1,phase:2,allow,log"`},
-		{name: "allow the request only", target: attack, text: "SecAction \"id:1,phase:1,allow:request\"\nSecAction \"id:2,phase:3,deny\"",
-			want: &rules.Interruption{Rule: 2, Phase: 3, Action: "deny", Status: 403}},
-		{name: "allow the phase only", target: attack, text: `SecAction "id:1,phase:1,allow:phase"`,
-			want: &rules.Interruption{Rule: 949110, Phase: 2, Action: "deny", Status: 403}},
-		{name: "allow skips a score", target: clean,
+		{
+			name: "allow the request only", target: attack, text: "SecAction \"id:1,phase:1,allow:request\"\nSecAction \"id:2,phase:3,deny\"",
+			want: &rules.Interruption{Rule: 2, Phase: 3, Action: "deny", Status: 403},
+		},
+		{
+			name: "allow the phase only", target: attack, text: `SecAction "id:1,phase:1,allow:phase"`,
+			want: &rules.Interruption{Rule: 949110, Phase: 2, Action: "deny", Status: 403},
+		},
+		{
+			name: "allow skips a score", target: clean,
 			alone: `SecAction "id:1,phase:1,allow:phase"
 SecAction "id:2,phase:1,pass,setvar:tx.score=5"
-SecRule TX:score "@ge 5" "id:3,phase:2,deny"`},
-		{name: "deny before allow", target: clean, text: "SecAction \"id:1,phase:1,deny\"\nSecAction \"id:2,phase:1,allow\"",
-			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 403}},
+SecRule TX:score "@ge 5" "id:3,phase:2,deny"`,
+		},
+		{
+			name: "deny before allow", target: clean, text: "SecAction \"id:1,phase:1,deny\"\nSecAction \"id:2,phase:1,allow\"",
+			want: &rules.Interruption{Rule: 1, Phase: 1, Action: "deny", Status: 403},
+		},
 		{name: "inspection switched off", target: attack, text: `SecAction "id:1,phase:1,pass,ctl:ruleEngine=Off"`},
 		{name: "detection only for some", target: attack, text: `SecAction "id:1,phase:1,pass,ctl:ruleEngine=DetectionOnly"`},
-		{name: "detection only, then on", target: attack,
+		{
+			name: "detection only, then on", target: attack,
 			text: "SecAction \"id:1,phase:1,pass,ctl:ruleEngine=DetectionOnly\"\nSecAction \"id:2,phase:2,pass,ctl:ruleEngine=On\"",
-			want: &rules.Interruption{Rule: 949110, Phase: 2, Action: "deny", Status: 403}},
+			want: &rules.Interruption{Rule: 949110, Phase: 2, Action: "deny", Status: 403},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := crsPolicy(t, c.text)

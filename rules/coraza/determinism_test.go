@@ -57,8 +57,10 @@ SecRule REQUEST_HEADERS|!REQUEST_HEADERS:Cookie|REQUEST_COOKIES|ARGS|XML:/* "@rx
 		{name: "form", request: request("POST", "/", "Content-Type: application/x-www-form-urlencoded"), body: "a=one&a=" + escaped + "&a=three" + noise},
 		{name: "form in different case", request: request("POST", "/", "Content-Type: application/x-www-form-urlencoded"), body: "a=one&A=" + escaped + "&a=three" + noise},
 		{name: "multipart", request: request("POST", "/", "Content-Type: multipart/form-data; boundary=xyz"), body: multipart("one", attack, "three")},
-		{name: "JSON", request: request("POST", "/", "Content-Type: application/json"),
-			body: `{"a.b":"one","a":{"b":"` + attack + `","B":"three"},"p":1,"q":2,"r":3,"s":4}`},
+		{
+			name: "JSON", request: request("POST", "/", "Content-Type: application/json"),
+			body: `{"a.b":"one","a":{"b":"` + attack + `","B":"three"},"p":1,"q":2,"r":3,"s":4}`,
+		},
 		{name: "XML", request: request("POST", "/", "Content-Type: text/xml"), body: "<r><a>one</a><a>" + attack + "</a><a>three</a></r>"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -18,46 +18,68 @@ func TestLoadProblems(t *testing.T) {
 		text string
 		want []string
 	}{
-		{name: "operator", text: "# a comment\nSecRule ARGS \\\n  \"@nosuch x\" \\\n  \"id:1,phase:2,deny\"",
-			want: []string{"shop:2: secrule: operator nosuch not found"}},
+		{
+			name: "operator", text: "# a comment\nSecRule ARGS \\\n  \"@nosuch x\" \\\n  \"id:1,phase:2,deny\"",
+			want: []string{"shop:2: secrule: operator nosuch not found"},
+		},
 		{name: "variable", text: `SecRule ARGZ "@rx x" "id:1,phase:2,deny"`, want: []string{`shop:1: secrule: unknown variable`}},
 		{name: "directive", text: "SecFoo On", want: []string{`shop:1: the directive "SecFoo" cannot be used in a policy`}},
-		{name: "files and network", text: "Include /etc/passwd\nSecAuditLog /tmp/x\nSecRemoteRules k https://x\nSecDebugLog /tmp/y",
+		{
+			name: "files and network", text: "Include /etc/passwd\nSecAuditLog /tmp/x\nSecRemoteRules k https://x\nSecDebugLog /tmp/y",
 			want: []string{
 				`shop:1: the directive "Include" cannot be used in a policy`,
 				`shop:2: the directive "SecAuditLog" cannot be used in a policy`,
 				`shop:3: the directive "SecRemoteRules" cannot be used in a policy`,
 				`shop:4: the directive "SecDebugLog" cannot be used in a policy`,
-			}},
-		{name: "mode", text: "SecRuleEngine DetectionOnly",
-			want: []string{"shop:1: SecRuleEngine DetectionOnly: the mode belongs to the application (mode: detect or block), the text can only say On"}},
-		{name: "status", text: "SecAction \"id:1,phase:1,deny,status:9\"\nSecAction \"id:2,phase:1,deny,status:600\"\nSecDefaultAction \"phase:1,deny,status:199\"",
+			},
+		},
+		{
+			name: "mode", text: "SecRuleEngine DetectionOnly",
+			want: []string{"shop:1: SecRuleEngine DetectionOnly: the mode belongs to the application (mode: detect or block), the text can only say On"},
+		},
+		{
+			name: "status", text: "SecAction \"id:1,phase:1,deny,status:9\"\nSecAction \"id:2,phase:1,deny,status:600\"\nSecDefaultAction \"phase:1,deny,status:199\"",
 			want: []string{
 				"shop:1: status:9 is not an HTTP status that can be sent; use 200 to 599",
 				"shop:2: status:600 is not an HTTP status that can be sent; use 200 to 599",
 				"shop:3: status:199 is not an HTTP status that can be sent; use 200 to 599",
-			}},
-		{name: "actions and operators that reach outside",
+			},
+		},
+		{
+			name: "actions and operators that reach outside",
 			text: "SecAction \"id:1,phase:1,exec:/bin/x\"\nSecRule REMOTE_ADDR \"@rbl x.example\" \"id:2,phase:1,deny\"\nSecRule FILES_TMPNAMES \"@inspectFile x.lua\" \"id:3,phase:2,deny\"",
 			want: []string{
 				`shop:1: the action "exec" cannot be used in a policy`,
 				"shop:2: the operator @rbl cannot be used: it reaches outside the request",
 				"shop:3: the operator @inspectFile cannot be used: it reaches outside the request",
-			}},
-		{name: "file of the host", text: `SecRule ARGS "@pmFromFile /etc/passwd" "id:1,phase:2,deny"`,
-			want: []string{"shop:1: secrule: the data file is not part of an embedded CRS release: open /etc/passwd: file does not exist"}},
-		{name: "relative file of the host", text: `SecRule ARGS "@pmFromFile load_test.go" "id:1,phase:2,deny"`,
-			want: []string{"shop:1: secrule: the data file is not part of an embedded CRS release: open " + "*load_test.go: file does not exist"}},
-		{name: "id used twice", text: "SecAction \"id:7,phase:1,pass\"\n\nSecAction \"id:7,phase:2,pass\"",
-			want: []string{"shop:3: secaction: rule id 7 is already used at shop:1; give this rule another id"}},
+			},
+		},
+		{
+			name: "file of the host", text: `SecRule ARGS "@pmFromFile /etc/passwd" "id:1,phase:2,deny"`,
+			want: []string{"shop:1: secrule: the data file is not part of an embedded CRS release: open /etc/passwd: file does not exist"},
+		},
+		{
+			name: "relative file of the host", text: `SecRule ARGS "@pmFromFile load_test.go" "id:1,phase:2,deny"`,
+			want: []string{"shop:1: secrule: the data file is not part of an embedded CRS release: open " + "*load_test.go: file does not exist"},
+		},
+		{
+			name: "id used twice", text: "SecAction \"id:7,phase:1,pass\"\n\nSecAction \"id:7,phase:2,pass\"",
+			want: []string{"shop:3: secaction: rule id 7 is already used at shop:1; give this rule another id"},
+		},
 		{name: "id missing", text: `SecAction "phase:1,pass"`, want: []string{"shop:1: the rule has no id; add id:NUMBER to its actions"}},
-		{name: "several", text: "SecRule ARGS \"@nosuch x\" \"id:1,phase:2,deny,chain\"\n SecRule ARGS \"@rx x\" \"t:none\"\nSecRule ARGS \"@rx (\" \"id:2,phase:2,deny\"\nSecAction \"id:3,phase:9,pass\"",
-			want: []string{"shop:1: secrule: operator nosuch not found", "shop:3: *missing closing )*", "shop:4: *"}},
-		{name: "second rule of a chain", text: "SecRule ARGS \"@rx x\" \"id:1,phase:2,deny,chain\"\n SecRule ARGS \"@nosuch x\" \"t:none\"\nSecAction \"id:2,phase:1,pass\"",
-			want: []string{"shop:2: secrule: operator nosuch not found"}},
+		{
+			name: "several", text: "SecRule ARGS \"@nosuch x\" \"id:1,phase:2,deny,chain\"\n SecRule ARGS \"@rx x\" \"t:none\"\nSecRule ARGS \"@rx (\" \"id:2,phase:2,deny\"\nSecAction \"id:3,phase:9,pass\"",
+			want: []string{"shop:1: secrule: operator nosuch not found", "shop:3: *missing closing )*", "shop:4: *"},
+		},
+		{
+			name: "second rule of a chain", text: "SecRule ARGS \"@rx x\" \"id:1,phase:2,deny,chain\"\n SecRule ARGS \"@nosuch x\" \"t:none\"\nSecAction \"id:2,phase:1,pass\"",
+			want: []string{"shop:2: secrule: operator nosuch not found"},
+		},
 		{name: "continuation without a line", text: "SecAction \"id:1,phase:1,pass\" \\\n", want: []string{"shop:1: the directive ends with a backslash, but no line follows"}},
-		{name: "line too long", text: "SecRule REMOTE_ADDR \"@ipMatch " + strings.Repeat("192.0.2.1,", 7000) + "192.0.2.2\" \"id:1,phase:1,deny\"",
-			want: []string{"shop:1: the line is longer than 65536 bytes; continue it on further lines with a backslash"}},
+		{
+			name: "line too long", text: "SecRule REMOTE_ADDR \"@ipMatch " + strings.Repeat("192.0.2.1,", 7000) + "192.0.2.2\" \"id:1,phase:1,deny\"",
+			want: []string{"shop:1: the line is longer than 65536 bytes; continue it on further lines with a backslash"},
+		},
 		{name: "open backtick", text: "SecDataset words `\na\nb", want: []string{"shop:1: the backtick that opens here is never closed by a line of its own"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

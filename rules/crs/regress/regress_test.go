@@ -19,14 +19,22 @@ func TestRequestBytes(t *testing.T) {
 	for _, c := range []struct{ name, input, want string }{
 		{"defaults", "", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"},
 		{"headers in order", "headers: {Z: 1, A: two}", "GET / HTTP/1.1\r\nZ: 1\r\nA: two\r\nConnection: close\r\n\r\n"},
-		{"data", `{method: POST, uri: /x, data: "a=b c&d"}`,
-			"POST /x HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\nContent-Length: 7\r\n\r\na=b+c&d"},
-		{"encoded already", `{method: POST, data: "a=b%20c"}`,
-			"POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\nContent-Length: 7\r\n\r\na=b%20c"},
-		{"other type", `{method: POST, data: "a=b c", headers: {content-type: text/plain}}`,
-			"POST / HTTP/1.1\r\ncontent-type: text/plain\r\nConnection: close\r\nContent-Length: 5\r\n\r\na=b c"},
-		{"multipart", `{method: POST, data: "x\ny", headers: {Content-Type: "multipart/form-data; boundary=b"}}`,
-			"POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nConnection: close\r\nContent-Length: 4\r\n\r\nx\r\ny"},
+		{
+			"data", `{method: POST, uri: /x, data: "a=b c&d"}`,
+			"POST /x HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\nContent-Length: 7\r\n\r\na=b+c&d",
+		},
+		{
+			"encoded already", `{method: POST, data: "a=b%20c"}`,
+			"POST / HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nConnection: close\r\nContent-Length: 7\r\n\r\na=b%20c",
+		},
+		{
+			"other type", `{method: POST, data: "a=b c", headers: {content-type: text/plain}}`,
+			"POST / HTTP/1.1\r\ncontent-type: text/plain\r\nConnection: close\r\nContent-Length: 5\r\n\r\na=b c",
+		},
+		{
+			"multipart", `{method: POST, data: "x\ny", headers: {Content-Type: "multipart/form-data; boundary=b"}}`,
+			"POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nConnection: close\r\nContent-Length: 4\r\n\r\nx\r\ny",
+		},
 		{"nothing added", `{method: POST, version: "", data: "a=b c", autocomplete_headers: false}`, "POST / \r\n\r\na=b c"},
 		{"length of nothing", "method: PUT", "PUT / HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"},
 		{"own headers", "headers: {Connection: keep-alive, Content-Length: 3}", "GET / HTTP/1.1\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n"},

@@ -4,6 +4,7 @@ import (
 	"net/textproto"
 	"strings"
 
+	"gatehouse/proxy/route"
 	"gatehouse/rules/coraza/body"
 	"gatehouse/rules/policy"
 )
@@ -131,14 +132,14 @@ func cookie(fields []string, name string) string {
 	for _, f := range fields {
 		for pair := range strings.SplitSeq(f, ";") {
 			n, value, _ := strings.Cut(pair, "=")
-			if !strings.EqualFold(decode(textproto.TrimString(n)), name) {
+			if !strings.EqualFold(route.Decode(textproto.TrimString(n)), name) {
 				continue
 			}
 			value = textproto.TrimString(value)
 			if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
 				value = value[1 : len(value)-1]
 			}
-			found = decode(value)
+			found = route.Decode(value)
 			count++
 		}
 	}
@@ -146,37 +147,6 @@ func cookie(fields []string, name string) string {
 		return ""
 	}
 	return normal(found)
-}
-
-// decode resolves the well-formed percent escapes of s.
-func decode(s string) string {
-	if strings.IndexByte(s, '%') < 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if hi, lo := unhex(s[i+1]), unhex(s[i+2]); hi < 16 && lo < 16 {
-				b = append(b, hi<<4|lo)
-				i += 2
-				continue
-			}
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
-}
-
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xff
 }
 
 // normal is the form in which values are compared.

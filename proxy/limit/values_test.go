@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"gatehouse/proxy/route"
 )
 
 // one gives the value that a part of a key finds in a request.
@@ -73,8 +75,8 @@ func FuzzForm(f *testing.F) {
 		if got, err := http.ParseCookie(s); cookie != "" && err == nil {
 			var values []string
 			for _, c := range got {
-				if strings.EqualFold(decode(c.Name), "email") {
-					values = append(values, normal(decode(c.Value)))
+				if strings.EqualFold(route.Decode(c.Name), "email") {
+					values = append(values, normal(route.Decode(c.Value)))
 				}
 			}
 			if len(values) != 1 || values[0] != cookie {

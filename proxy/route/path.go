@@ -48,7 +48,7 @@ func ParsePath(raw string) (Path, error) {
 	for more := true; more; {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
-		plain := decode(segment)
+		plain := Decode(segment)
 		switch {
 		case strings.IndexByte(plain, 0) >= 0:
 			return Path{}, ErrNUL
@@ -110,8 +110,8 @@ func isPlain(raw string) bool {
 	return true
 }
 
-// decode resolves the well-formed percent escapes of s, once.
-func decode(s string) string {
+// Decode resolves the well-formed percent escapes of s, once (RFC 3986, section 2.1); others stay as they are.
+func Decode(s string) string {
 	if strings.IndexByte(s, '%') < 0 {
 		return s
 	}

@@ -97,7 +97,7 @@ func RawHTTP1(p Reply) []byte {
 	}
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(status) + " " + statusText(status) + "\r\n")
-	h.Write(&b) // replaces line breaks in values
+	_ = h.Write(&b) // a buffer takes all; replaces line breaks in values
 	b.WriteString("\r\n")
 	b.Write(body)
 	return b.Bytes()

@@ -5,8 +5,9 @@ import (
 
 	"gatehouse/rules/coraza"
 	"gatehouse/rules/rulestest"
+	"gatehouse/rules/rulestest/rulestesting"
 )
 
 func TestRuleFiles(t *testing.T) {
-	rulestest.Run(t, coraza.New(coraza.Options{}), "../rulestest/testdata/engine")
+	rulestesting.Run(t, coraza.New(coraza.Options{}), "../rulestest/testdata/engine", rulestesting.Options{Runner: rulestest.ReferenceEngine})
 }

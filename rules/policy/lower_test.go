@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gatehouse/rules"
-	"gatehouse/rules/coraza"
 	"gatehouse/rules/policy"
 	"gatehouse/rules/seclang"
 )
@@ -134,25 +133,35 @@ func TestLoweredText(t *testing.T) {
 	if len(seen) < 50 {
 		t.Errorf("%d rules of ours, want at least 50", len(seen))
 	}
-	ruleSet, err := coraza.New(coraza.Options{}).Load(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ruleSet.Close()
-	c := testCase{Request: "GET /", Client: "10.78.31.1", Host: "host-1999.shop.example.com", Want: "deny", By: 110000, Exclusions: []string{"e"}}
-	for _, problem := range c.problems(c.run(t, ruleSet, false), false) {
-		t.Error(problem)
-	}
-	c.Client = "10.78.32.1" // one beyond the list
-	c.Want, c.By, c.Uninspected = "pass", 0, true
-	for _, problem := range c.problems(c.run(t, ruleSet, false), false) {
-		t.Error(problem)
-	}
+	checkCases(t, mustLoad(t, p), parseCases(t, `
+-- request of the list, at the host --
+GET /
+Host: host-1999.shop.example.com
+
+-- given --
+client 10.78.31.1
+
+-- expect --
+block
+by 110000
+exclusions e
+
+-- request one beyond the list --
+GET /
+Host: host-1999.shop.example.com
+
+-- given --
+client 10.78.32.1
+
+-- expect --
+pass
+exclusions e
+uninspected
+`))
 }
 
 // TestArgumentsLimit: an attack in the first argument that is not inspected is refused for the number of arguments.
 func TestArgumentsLimit(t *testing.T) {
-	set := loadSuite(t, coraza.New(coraza.Options{}), suite{})
 	many := func(n int) string {
 		var b strings.Builder
 		for i := range n {
@@ -160,18 +169,19 @@ func TestArgumentsLimit(t *testing.T) {
 		}
 		return b.String()
 	}
-	attack := "z=1%27%20OR%20%271%27=%271"
-	form := "application/x-www-form-urlencoded"
-	for _, c := range []testCase{
-		{Name: "query", Request: "GET /?" + many(1000) + attack, Want: "deny", By: 200004, Status: 400},
-		{Name: "form", Request: "POST /", Type: form, Body: many(1000) + attack, Want: "deny", By: 200005, Status: 400},
-		{Name: "at the limit", Request: "POST /", Type: form, Body: many(999) + "z=1", Want: "pass"},
-		{Name: "attack at the limit", Request: "POST /", Type: form, Body: many(999) + attack, Want: "deny", By: 949110},
+	const attack = "z=1%27%20OR%20%271%27=%271"
+	form := func(body string) string {
+		return "POST /\nContent-Type: application/x-www-form-urlencoded\n\n" + body
+	}
+	set := mustLoad(t, mustLower(t, policy.Set{Name: "default"}, policy.Application{}, nil))
+	for _, c := range []struct{ name, request, expect string }{
+		{"query", "GET /?" + many(1000) + attack, "block 400\nby 200004"},
+		{"form", form(many(1000) + attack), "block 400\nby 200005"},
+		{"at the limit", form(many(999) + "z=1"), "pass"},
+		{"attack at the limit", form(many(999) + attack), "block\nby 949110"},
 	} {
-		t.Run(c.Name, func(t *testing.T) {
-			for _, problem := range c.problems(c.run(t, set, false), false) {
-				t.Error(problem)
-			}
+		t.Run(c.name, func(t *testing.T) {
+			checkCases(t, set, parseCases(t, "-- request "+c.name+" --\n"+c.request+"\n-- expect --\n"+c.expect+"\n"))
 		})
 	}
 }

@@ -20,8 +20,18 @@ const (
 	VerdictError  Verdict = "error"
 )
 
+// Mode is the mode in which a request is judged.
+type Mode string
+
+// The modes.
+const (
+	ModeBlock  Mode = "block"
+	ModeDetect Mode = "detect"
+)
+
 // Outcome is what became of a case's request. Whoever ran it fills it in.
 type Outcome struct {
+	Mode    Mode
 	Verdict Verdict
 	// Status is that of the refusal, also where something other than a rule refused. 0 is not compared.
 	Status int
@@ -34,6 +44,8 @@ type Outcome struct {
 type Expectation struct {
 	Line int
 	Text string
+	// mode is the only one in which it counts, empty for all.
+	mode Mode
 	// check returns what is there instead, or an empty string.
 	check func(Outcome) (got string)
 }
@@ -43,11 +55,12 @@ type Difference struct {
 	File      string
 	Line      int
 	Case      string
+	Mode      Mode
 	Got, Want string
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s:%d: %s:\n\t got %s\n\twant %s", d.File, d.Line, d.Case, d.Got, d.Want)
+	return fmt.Sprintf("%s:%d: %s, in %s:\n\t got %s\n\twant %s", d.File, d.Line, d.Case, d.Mode, d.Got, d.Want)
 }
 
 // Check compares an outcome with what the case expects.
@@ -57,8 +70,11 @@ func (c *Case) Check(o Outcome) []Difference {
 	}
 	var differences []Difference
 	for _, e := range c.Expect {
+		if e.mode != "" && e.mode != o.Mode {
+			continue
+		}
 		if got := e.check(o); got != "" {
-			differences = append(differences, Difference{File: c.File, Line: e.Line, Case: c.Name, Got: got, Want: e.Text})
+			differences = append(differences, Difference{File: c.File, Line: e.Line, Case: c.Name, Mode: o.Mode, Got: got, Want: e.Text})
 		}
 	}
 	return differences
@@ -79,15 +95,23 @@ func (p *parser) expect(s section) ([]Expectation, error) {
 			continue
 		}
 		word, rest, _ := strings.Cut(text, " ")
+		var mode Mode
+		if word == "in" {
+			word, rest, _ = strings.Cut(rest, " ")
+			if mode = Mode(word); !slices.Contains(Modes(), mode) {
+				return nil, p.fail(s.line+1+i, "%q is not a mode; write in block or in detect, and what is expected there", word)
+			}
+			word, rest, _ = strings.Cut(rest, " ")
+		}
 		check, err := expectation(word, rest)
 		if err != nil {
 			return nil, p.fail(s.line+1+i, "%v", err)
 		}
 		verdict := slices.Contains([]Verdict{VerdictPass, VerdictBlock, VerdictDetect, VerdictError}, Verdict(word))
-		if verdict != (len(all) == 0) {
+		if verdict != (len(all) == 0) || verdict && mode != "" {
 			return nil, p.fail(s.line+1+i, "a verdict (pass, block, detect or error) has to stand in the first line, and there only")
 		}
-		all = append(all, Expectation{Line: s.line + 1 + i, Text: text, check: check})
+		all = append(all, Expectation{Line: s.line + 1 + i, Text: text, mode: mode, check: check})
 	}
 	if len(all) == 0 {
 		return nil, p.fail(s.line, "nothing is expected; begin with a verdict: pass, block, detect or error")
@@ -119,22 +143,25 @@ func expectation(word, rest string) (func(Outcome) string, error) {
 		return expectMatch(word, rest)
 	case "score":
 		return expectScore(rest)
-	case "exclusion":
+	case "tag":
+		return expectTag(rest)
+	case "threshold":
+		return expectThreshold(rest)
+	case "exclusion", "exclusions":
+		return expectExclusions(word, rest)
+	case "inspected", "uninspected":
+		if rest != "" {
+			return nil, fmt.Errorf("%s takes no %q", word, rest)
+		}
 		return func(o Outcome) string {
-			if slices.Contains(o.Result.Exclusions, rest) {
-				return ""
-			}
-			return fmt.Sprintf("exclusions %q", o.Result.Exclusions)
-		}, nil
-	case "uninspected":
-		return func(o Outcome) string {
+			got := "inspected"
 			if o.Result.Uninspected {
-				return ""
+				got = "uninspected"
 			}
-			return "inspection was not switched off"
+			return differs(got, word)
 		}, nil
 	}
-	return nil, fmt.Errorf("%q cannot be expected; write a verdict, by, phase, action, location, matches, only, absent, match, message, score, exclusion or uninspected", word)
+	return nil, fmt.Errorf("%q cannot be expected; write a verdict, by, phase, action, location, matches, only, absent, match, message, tag, score, threshold, exclusion, exclusions, inspected or uninspected", word)
 }
 
 func expectVerdict(want Verdict, rest string) (func(Outcome) string, error) {
@@ -152,6 +179,14 @@ func expectVerdict(want Verdict, rest string) (func(Outcome) string, error) {
 		}
 		return describe(o)
 	}, nil
+}
+
+// detected is the expectation of the verdict block as it is met in detect.
+func (e Expectation) detected() Expectation {
+	_, status, _ := strings.Cut(e.Text, " ")
+	e.Text = strings.TrimSpace(string(VerdictDetect) + " " + status)
+	e.check, _ = expectVerdict(VerdictDetect, status) // what block took, detect takes
+	return e
 }
 
 // describe says what became of the request, for messages.
@@ -179,124 +214,4 @@ func expectInterruption(check func(*rules.Interruption) string) func(Outcome) st
 		}
 		return check(o.Result.Interruption)
 	}
-}
-
-func expectRules(word, rest string) (func(Outcome) string, error) {
-	var want []int
-	for field := range strings.FieldsSeq(rest) {
-		n, err := number(word, field)
-		if err != nil {
-			return nil, err
-		}
-		want = append(want, n)
-	}
-	if len(want) == 0 && word != "only" {
-		return nil, fmt.Errorf("%s needs rule ids", word)
-	}
-	slices.Sort(want)
-	return func(o Outcome) string {
-		got := matched(o.Result)
-		ok := true
-		switch word {
-		case "only":
-			ok = slices.Equal(got, slices.Compact(want))
-		default:
-			for _, id := range want {
-				ok = ok && slices.Contains(got, id) == (word == "matches")
-			}
-		}
-		if ok {
-			return ""
-		}
-		return fmt.Sprintf("matches %v", got)
-	}, nil
-}
-
-// matched lists the rules that matched, sorted, each once.
-func matched(r *rules.Result) []int {
-	var ids []int
-	for _, m := range r.Matches {
-		ids = append(ids, m.Rule)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-func expectMatch(word, rest string) (func(Outcome) string, error) {
-	first, want, _ := strings.Cut(rest, " ")
-	id, err := number(word, first)
-	if err != nil {
-		return nil, err
-	}
-	if want == "" {
-		return nil, fmt.Errorf("%s needs a rule id and a %s", word, map[string]string{"match": "target", "message": "text"}[word])
-	}
-	return func(o Outcome) string {
-		var got []string
-		for _, m := range o.Result.Matches {
-			if m.Rule != id {
-				continue
-			}
-			if word == "message" {
-				got = append(got, m.Message)
-				continue
-			}
-			for _, t := range m.Targets {
-				if t.Target == want {
-					return ""
-				}
-				got = append(got, t.Variable)
-			}
-		}
-		if slices.Contains(got, want) {
-			return ""
-		}
-		return fmt.Sprintf("%s %d %q", word, id, got)
-	}, nil
-}
-
-func expectScore(rest string) (func(Outcome) string, error) {
-	fields := strings.Fields(rest)
-	atLeast := len(fields) == 3 && fields[1] == ">="
-	if len(fields) != 2 && !atLeast {
-		return nil, fmt.Errorf("score %s: write score inbound 5, or score inbound >= 5", rest)
-	}
-	name := fields[0]
-	want, err := number("score", fields[len(fields)-1])
-	if err != nil {
-		return nil, err
-	}
-	return func(o Outcome) string {
-		s := o.Result.Scores
-		got := 0
-		switch name {
-		case "inbound":
-			got = s.Inbound
-		case "outbound":
-			got = s.Outbound
-		case "detection":
-			got = s.Detection
-		default:
-			got = s.Categories[name]
-		}
-		if got == want || atLeast && got > want {
-			return ""
-		}
-		return fmt.Sprintf("score %s %d", name, got)
-	}, nil
-}
-
-func number(word, text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%s %q is not a number", word, text)
-	}
-	return n, nil
-}
-
-func differs(got, want string) string {
-	if got == want {
-		return ""
-	}
-	return got
 }

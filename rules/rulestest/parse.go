@@ -15,7 +15,13 @@ type File struct {
 	// Sources are the policy, empty if the file has none.
 	Sources []rules.Source
 	Limits  rules.Limits
-	Cases   []Case
+	// Configuration is the text of the configuration section, empty if the file has none. Empty lines stand in front of it,
+	// so that a line has the number that it has in the file.
+	Configuration string
+	Cases         []Case
+
+	headers []rules.Header // for requests that do not have them
+	given   Given          // for cases that say nothing else
 }
 
 // Case is one request with what it should come to.
@@ -25,9 +31,12 @@ type Case struct {
 	Line int
 	Name string
 
+	Given    Given
 	Request  Request
 	Response *Response // nil: the file says nothing about it
 	Expect   []Expectation
+	// Reference is what the reference engine answers where that is known to differ; nil if it does not.
+	Reference []Expectation
 }
 
 // Response is what the upstream answers.
@@ -100,8 +109,8 @@ func Parse(name, text string) (*File, error) {
 			return nil, err
 		}
 	}
-	if p.current != nil {
-		return nil, p.fail(p.current.Line, "the request %q has no expect section", p.current.Name)
+	if err := p.closed(); err != nil {
+		return nil, err
 	}
 	if len(p.file.Cases) == 0 {
 		return nil, p.fail(1, "the file has no request")
@@ -120,20 +129,65 @@ func (p *parser) fail(line int, format string, args ...any) error {
 
 func (p *parser) section(s section) error {
 	switch s.kind {
-	case "policy", "crs", "limits":
-		if p.current != nil || len(p.file.Cases) > 0 {
+	case "policy", "crs", "limits", "configuration", "headers":
+		if p.started() {
 			return p.fail(s.line, "%s has to come before the first request", s.kind)
 		}
-		return p.policy(s)
+		return p.head(s)
 	case "request":
 		return p.request(s)
+	case "given":
+		if p.started() && p.current == nil {
+			return p.fail(s.line, "given has to stand before the first request, for all of them, or between a request and its expect")
+		}
+		return p.given(s)
 	case "body", "response", "expect":
+		if s.kind == "expect" && s.argument != "" {
+			return p.reference(s)
+		}
 		if p.current == nil {
 			return p.fail(s.line, "%s belongs to a request, and there is none before it", s.kind)
 		}
 		return p.rest(s)
 	}
-	return p.fail(s.line, "there is no section %q; write policy, crs, limits, request, body, response or expect", s.kind)
+	return p.fail(s.line, "there is no section %q; write configuration, policy, crs, limits, headers, given, request, body, response or expect", s.kind)
+}
+
+// started says whether the first request is behind.
+func (p *parser) started() bool { return p.current != nil || len(p.file.Cases) > 0 }
+
+// closed reports a request without an expect section.
+func (p *parser) closed() error {
+	if p.current != nil {
+		return p.fail(p.current.Line, "the request %q has no expect section", p.current.Name)
+	}
+	return nil
+}
+
+// head takes the sections that come before the first request.
+func (p *parser) head(s section) error {
+	switch s.kind {
+	case "configuration":
+		if p.file.Configuration != "" || len(p.file.Sources) > 0 || p.file.Limits != (rules.Limits{}) {
+			return p.fail(s.line, "a configuration stands alone: it already says what policy, crs and limits would")
+		}
+		if s.text() == "" {
+			return p.fail(s.line, "the configuration is empty")
+		}
+		p.file.Configuration = strings.Repeat("\n", s.line) + s.text() + "\n"
+		return nil
+	case "headers":
+		headers, err := parseHeaders(s.trimmed())
+		if err != nil {
+			return p.fail(s.line, "%v", err)
+		}
+		p.file.headers = append(p.file.headers, headers...)
+		return nil
+	}
+	if p.file.Configuration != "" {
+		return p.fail(s.line, "%s cannot stand beside a configuration, which already says it", s.kind)
+	}
+	return p.policy(s)
 }
 
 func (p *parser) policy(s section) error {
@@ -174,8 +228,8 @@ func (p *parser) policy(s section) error {
 }
 
 func (p *parser) request(s section) error {
-	if p.current != nil {
-		return p.fail(p.current.Line, "the request %q has no expect section", p.current.Name)
+	if err := p.closed(); err != nil {
+		return err
 	}
 	if s.argument == "" {
 		return p.fail(s.line, "the request needs a name: -- request a clean search --")
@@ -185,11 +239,11 @@ func (p *parser) request(s section) error {
 			return p.fail(s.line, "the name %q is taken by the request in line %d", c.Name, c.Line)
 		}
 	}
-	r, err := ParseRequest(s.text())
+	r, err := parseRequest(s.text(), p.file.headers)
 	if err != nil {
 		return p.fail(s.line+1, "%v", err)
 	}
-	p.current = &Case{File: p.file.Name, Line: s.line, Name: s.argument, Request: *r}
+	p.current = &Case{File: p.file.Name, Line: s.line, Name: s.argument, Given: p.file.given, Request: *r}
 	return nil
 }
 
@@ -219,6 +273,19 @@ func (p *parser) rest(s section) error {
 		p.current = nil
 	}
 	return nil
+}
+
+// reference takes an expect section with an argument: of the case that the one before it ended.
+func (p *parser) reference(s section) error {
+	if s.argument != "reference" {
+		return p.fail(s.line, "an expect section is for every engine, or for the reference alone (-- expect reference --), not for %q", s.argument)
+	}
+	if p.current != nil || len(p.file.Cases) == 0 || p.file.Cases[len(p.file.Cases)-1].Reference != nil {
+		return p.fail(s.line, "expect reference has to follow the expect section of its request")
+	}
+	expect, err := p.expect(s)
+	p.file.Cases[len(p.file.Cases)-1].Reference = expect
+	return err
 }
 
 func (p *parser) body(s section) (string, error) {

@@ -17,9 +17,9 @@ type Request struct {
 	Body                     []byte
 }
 
-// ParseRequest reads a request line, headers and, after a blank line, a body. Lines may end in LF or CRLF. What the package
-// comment says is added, is.
-func ParseRequest(text string) (*Request, error) {
+// parseRequest reads a request line, headers and, after a blank line, a body. Lines may end in LF or CRLF. What the package
+// comment says is added, is; defaults are the headers of the file's headers section.
+func parseRequest(text string, defaults []rules.Header) (*Request, error) {
 	head, body := splitMessage(text)
 	lines := strings.Split(head, "\n")
 	method, rest, ok := strings.Cut(strings.TrimSpace(lines[0]), " ")
@@ -36,6 +36,13 @@ func ParseRequest(text string) (*Request, error) {
 		return nil, err
 	}
 	r.Headers = headers
+	var missing []rules.Header
+	for _, h := range defaults {
+		if _, has := r.header(h.Name); !has {
+			missing = append(missing, h)
+		}
+	}
+	r.Headers = append(missing, r.Headers...)
 	if _, has := r.header("Host"); short && !has {
 		r.Headers = append([]rules.Header{{Name: "Host", Value: "localhost"}}, r.Headers...)
 	}

@@ -3,6 +3,7 @@ package rulestest_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func TestParseErrors(t *testing.T) {
 		name, text, want string
 	}{
 		{"empty", "", "f:1: the file has no request"},
-		{"unknown section", "-- rule --\n", `f:1: there is no section "rule"; write policy, crs, limits, request, body, response or expect`},
+		{"unknown section", "-- rule --\n", `f:1: there is no section "rule"; write configuration, policy, crs, limits, headers, given, request, body, response or expect`},
 		{"no name", "-- request --\nGET /\n", "f:1: the request needs a name: -- request a clean search --"},
 		{"name twice", request + "-- expect --\npass\n" + request, `f:6: the name "a" is taken by the request in line 1`},
 		{"no expectation", request, `f:1: the request "a" has no expect section`},
@@ -31,7 +32,7 @@ func TestParseErrors(t *testing.T) {
 		{"empty expectation", request + "-- expect --\n# nothing\n", "f:4: nothing is expected; begin with a verdict: pass, block, detect or error"},
 		{"verdict not first", request + "-- expect --\nabsent 1\n", "f:5: a verdict (pass, block, detect or error) has to stand in the first line, and there only"},
 		{"verdict twice", request + "-- expect --\npass\nblock\n", "f:6: a verdict (pass, block, detect or error) has to stand in the first line, and there only"},
-		{"unknown expectation", request + "-- expect --\npass\nmaches 1\n", `f:6: "maches" cannot be expected; write a verdict, by, phase, action, location, matches, only, absent, match, message, score, exclusion or uninspected`},
+		{"unknown expectation", request + "-- expect --\npass\nmaches 1\n", `f:6: "maches" cannot be expected; write a verdict, by, phase, action, location, matches, only, absent, match, message, tag, score, threshold, exclusion, exclusions, inspected or uninspected`},
 		{"no number", request + "-- expect --\npass\nabsent x\n", `f:6: absent "x" is not a number`},
 		{"no rules", request + "-- expect --\npass\nabsent\n", "f:6: absent needs rule ids"},
 		{"no target", request + "-- expect --\npass\nmatch 1\n", "f:6: match needs a rule id and a target"},
@@ -46,6 +47,28 @@ func TestParseErrors(t *testing.T) {
 		{"limit", "-- limits --\narguments many\n", `f:2: arguments "many" is not a number above 0`},
 		{"unknown limit", "-- limits --\nbytes 5\n", `f:2: there is no limit "bytes"; write arguments or json_depth`},
 		{"status line", request + "-- response --\n200 OK\n", `f:5: "200 OK" is not a status line; write HTTP/1.1 200 OK`},
+		{"no tag", request + "-- expect --\npass\ntag\n", "f:6: tag needs a tag"},
+		{"no exclusion", request + "-- expect --\npass\nexclusion\n", "f:6: exclusion needs a name; exclusions takes several, or none"},
+		{"threshold", request + "-- expect --\npass\nthreshold 5\n", `f:6: threshold 5: write threshold inbound 5, or threshold outbound 4`},
+		{"inspected by what", request + "-- expect --\npass\ninspected twice\n", `f:6: inspected takes no "twice"`},
+		{"in no mode", request + "-- expect --\npass\nin disabled absent 1\n", `f:6: "disabled" is not a mode; write in block or in detect, and what is expected there`},
+		{"verdict in a mode", request + "-- expect --\nin block pass\n", "f:5: a verdict (pass, block, detect or error) has to stand in the first line, and there only"},
+		{"expectation of nobody", request + "-- expect --\npass\n-- expect somebody --\npass\n", `f:6: an expect section is for every engine, or for the reference alone (-- expect reference --), not for "somebody"`},
+		{"reference first", request + "-- expect reference --\npass\n", "f:4: expect reference has to follow the expect section of its request"},
+		{"reference twice", request + "-- expect --\npass\n-- expect reference --\npass\n-- expect reference --\npass\n", "f:8: expect reference has to follow the expect section of its request"},
+		{"reference expects nothing", request + "-- expect --\npass\n-- expect reference --\n", "f:6: nothing is expected; begin with a verdict: pass, block, detect or error"},
+		{"given too late", request + "-- expect --\npass\n-- given --\n", "f:6: given has to stand before the first request, for all of them, or between a request and its expect"},
+		{"given client", "-- given --\n# who\nclient somebody\n", `f:3: client "somebody" is not an address`},
+		{"given time", "-- given --\ntime noon\n", `f:2: time "noon" is not a time; write 2027-06-30T23:59:59Z`},
+		{"given traffic", "-- given --\ntraffic soap\n", `f:2: traffic "soap" is none; write auto, api, websocket or grpc`},
+		{"given application", "-- given --\napplication\n", "f:2: application needs a name"},
+		{"given anything", "-- given --\nhost a\n", `f:2: "host" cannot be given; write client, time, traffic or application`},
+		{"headers", "-- headers --\nHost\n", `f:1: "Host" is not a header; write Name: value, and a blank line before the body`},
+		{"empty configuration", "-- configuration --\n\n", "f:1: the configuration is empty"},
+		{"configuration twice", "-- configuration --\na: 1\n-- configuration --\na: 1\n", "f:3: a configuration stands alone: it already says what policy, crs and limits would"},
+		{"configuration beside limits", "-- limits --\narguments 5\n-- configuration --\na: 1\n", "f:3: a configuration stands alone: it already says what policy, crs and limits would"},
+		{"policy beside a configuration", "-- configuration --\na: 1\n-- policy --\n", "f:3: policy cannot stand beside a configuration, which already says it"},
+		{"configuration after request", request + "-- configuration --\n", "f:4: configuration has to come before the first request"},
 		{"CRS", "-- crs 2.2.9 --\n", `f:1: CRS "2.2.9" is not embedded; choose one of 4.25.0, 4.22.0, or leave the version empty for the newest`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,7 +119,48 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestDifferences shows that every kind of expectation can fail, and what it says then.
+func TestParseSurroundings(t *testing.T) {
+	f, err := rulestest.Parse("f", strings.Join([]string{
+		"-- configuration --", "version: 1", "", "lists: []", "", "-- headers --", "Host: shop.example.com", "Accept: */*",
+		"-- given --", "client 192.0.2.1", "traffic api",
+		"-- request one --", "GET /", "accept: text/html", "X-A: b", "-- expect --", "block 403", "in detect matches 1", "-- expect reference --", "error",
+		"-- request two --", "GET / HTTP/1.1", "-- given --", "client 2001:db8::1", "time 2027-06-30T00:00:00Z", "application shop", "-- expect --", "pass",
+	}, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("\nversion: 1\n\nlists: []\n", f.Configuration); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+	if got, want := string(f.Cases[0].Request.Wire()), "GET / HTTP/1.1\r\nHost: shop.example.com\r\naccept: text/html\r\nX-A: b\r\n\r\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got, want := string(f.Cases[1].Request.Wire()), "GET / HTTP/1.1\r\nHost: shop.example.com\r\nAccept: */*\r\n\r\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for i, want := range []string{"192.0.2.1 api  true", "2001:db8::1 api shop false"} {
+		g := f.Cases[i].Given
+		if got := fmt.Sprintf("%s %s %s %t", g.Client, g.Traffic, g.Application, g.Time.IsZero()); got != want {
+			t.Errorf("case %d: got %s, want %s", i, got, want)
+		}
+	}
+	for _, c := range []struct {
+		mode   rulestest.Mode
+		runner rulestest.Runner
+		want   string
+	}{
+		{rulestest.ModeBlock, rulestest.AnyEngine, "block 403"},
+		{rulestest.ModeDetect, rulestest.AnyEngine, "detect 403"},
+		{rulestest.ModeBlock, rulestest.ReferenceEngine, "error"},
+		{rulestest.ModeDetect, rulestest.ReferenceEngine, "error"},
+	} {
+		if got := f.Cases[0].In(c.mode, c.runner).Expect[0].Text; got != c.want {
+			t.Errorf("in %s, for runner %d: got %s, want %s", c.mode, c.runner, got, c.want)
+		}
+	}
+}
+
+// TestDifferences shows that every kind of expectation can fail, in every mode, and what it says then.
 func TestDifferences(t *testing.T) {
 	f, err := rulestest.ReadFile(filepath.Join("testdata", "wrong.rules"))
 	if err != nil {
@@ -113,7 +177,8 @@ func TestDifferences(t *testing.T) {
 	}()
 	var got strings.Builder
 	for i := range f.Cases {
-		for _, d := range rulestest.CheckCase(set, &f.Cases[i]) {
+		differences, _ := rulestest.CheckCase(set, &f.Cases[i], rulestest.ReferenceEngine)
+		for _, d := range differences {
 			got.WriteString(d.String() + "\n")
 		}
 	}

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"testing"
-	"time"
 
 	"gatehouse/rules"
+	"gatehouse/rules/policy"
 )
 
 // Extension is that of test files.
@@ -44,86 +45,79 @@ func ReadFile(path string) (*File, error) {
 	return Parse(path, string(text))
 }
 
-// Run runs the test files at path on an engine, each case as a subtest. A file without a policy is a failure.
-func Run(t *testing.T, engine rules.Engine, path string) {
-	t.Helper()
-	files, err := Files(path)
-	if err != nil {
-		t.Fatal(err)
+// Modes are the modes in which every case is judged.
+func Modes() []Mode { return []Mode{ModeBlock, ModeDetect} }
+
+// Runner says whose answers are compared with the expectations.
+type Runner int
+
+// The runners.
+const (
+	// AnyEngine is held against the expect sections.
+	AnyEngine Runner = iota
+	// ReferenceEngine is held against the expect reference section of a case that has one.
+	ReferenceEngine
+)
+
+// In is the case as it is judged in a mode: in detect, what mode block refuses is detected.
+func (c *Case) In(mode Mode, runner Runner) *Case {
+	judged := *c
+	if runner == ReferenceEngine && c.Reference != nil {
+		judged.Expect = c.Reference
 	}
-	for _, name := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(name), Extension), func(t *testing.T) {
-			f, err := ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			runFile(t, engine, f)
-		})
+	if mode == ModeDetect && judged.Verdict() == VerdictBlock {
+		judged.Expect = slices.Clone(judged.Expect)
+		judged.Expect[0] = judged.Expect[0].detected()
 	}
+	return &judged
 }
 
-func runFile(t *testing.T, engine rules.Engine, f *File) {
-	if len(f.Sources) == 0 {
-		t.Fatalf("%s has no policy", f.Name)
+// CheckCase judges a case on a rule set in every mode, and returns what is not as expected, with the outcome of each mode.
+func CheckCase(set rules.RuleSet, c *Case, runner Runner) ([]Difference, map[Mode]Outcome) {
+	var differences []Difference
+	outcomes := make(map[Mode]Outcome)
+	for _, mode := range Modes() {
+		outcomes[mode] = Judge(set, c, mode)
+		differences = append(differences, c.In(mode, runner).Check(outcomes[mode])...)
 	}
-	set, err := engine.Load(rules.Policy{Name: f.Name, Sources: f.Sources, Limits: f.Limits})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := set.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	for i := range f.Cases {
-		c := &f.Cases[i]
-		t.Run(c.Name, func(t *testing.T) {
-			for _, d := range CheckCase(set, c) {
-				t.Error(d)
-			}
-		})
-	}
-}
-
-// CheckCase runs a case on a rule set as Run does.
-func CheckCase(set rules.RuleSet, c *Case) []Difference {
-	if c.Verdict() == VerdictDetect {
-		return c.Check(Judge(set, c, true))
-	}
-	inBlock := Judge(set, c, false)
-	differences := c.Check(inBlock)
-	inDetect := Judge(set, c, true)
-	want, got := "pass", "pass"
-	if i := inBlock.Result.Interruption; i != nil {
-		want = fmt.Sprintf("%+v", *i)
-	}
-	if i := inDetect.Result.Interruption; i != nil {
-		got = fmt.Sprintf("%+v", *i)
-	}
-	if got != want || inDetect.Verdict == VerdictBlock {
+	want, got := interruption(outcomes[ModeBlock]), interruption(outcomes[ModeDetect])
+	if got != want {
 		differences = append(differences, Difference{
-			File: c.File, Line: c.Line, Case: c.Name,
-			Got: "in detect, " + got, Want: "as in block, " + want,
+			File: c.File, Line: c.Line, Case: c.Name, Mode: ModeDetect,
+			Got: got, Want: "as in block, " + want,
 		})
 	}
-	return differences
+	return differences, outcomes
+}
+
+// interruption describes what refused the request, or would have.
+func interruption(o Outcome) string {
+	if i := o.Result.Interruption; i != nil {
+		return fmt.Sprintf("%+v", *i)
+	}
+	return "no interruption"
 }
 
 // Judge runs a case's request, and response, through a rule set.
-func Judge(set rules.RuleSet, c *Case, detect bool) (o Outcome) {
-	tx := set.Begin(c.rulesRequest(detect))
+func Judge(set rules.RuleSet, c *Case, mode Mode) (o Outcome) {
+	tx := set.Begin(c.rulesRequest(mode))
 	interruption, err := judge(tx, c)
-	o = Outcome{Verdict: VerdictPass, Result: tx.Close(), Err: err}
+	o = Outcome{Mode: mode, Verdict: VerdictPass, Result: tx.Close(), Err: err}
 	switch {
 	case err != nil:
 		o.Verdict = VerdictError
 	case interruption != nil:
 		o.Verdict, o.Status = VerdictBlock, interruption.Status
-	case detect && o.Result.Interruption != nil:
+	case o.Result.Interruption != nil:
 		o.Verdict, o.Status = VerdictDetect, o.Result.Interruption.Status
+	case slices.ContainsFunc(o.Result.Matches, staged):
+		o.Verdict = VerdictDetect
 	}
 	return o
 }
+
+// staged says whether a match is that of a rule in stage detect, which makes the verdict detect in every mode.
+func staged(m rules.Match) bool { return slices.Contains(m.Tags, policy.TagStageDetect) }
 
 // judge runs the phases up to the first that interrupts or fails.
 func judge(tx rules.Transaction, c *Case) (*rules.Interruption, error) {
@@ -151,16 +145,19 @@ func bodyOf(b []byte) rules.Body {
 	return rules.Body{Reader: bytes.NewReader(b), Length: int64(len(b))}
 }
 
-// rulesRequest is the request as an engine sees it, from a fixed client at a fixed time.
-func (c *Case) rulesRequest(detect bool) *rules.Request {
+// rulesRequest is the request as an engine sees it.
+func (c *Case) rulesRequest(mode Mode) *rules.Request {
 	host, _ := c.Request.header("Host")
 	host, _, _ = strings.Cut(strings.ToLower(host), ":")
 	path, _, _ := strings.Cut(c.Request.Target, "?")
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	g := c.Given.complete()
 	return &rules.Request{
-		ID:   "test",
-		Time: time.Date(2027, time.January, 15, 12, 0, 0, 0, time.UTC),
-		// Addresses for documentation (RFC 5737).
-		Client:      netip.MustParseAddrPort("198.51.100.7:40000"),
+		ID:          "test",
+		Time:        g.Time,
+		Client:      netip.AddrPortFrom(g.Client, 40000),
 		Server:      netip.MustParseAddrPort("192.0.2.1:8080"),
 		Method:      c.Request.Method,
 		Target:      c.Request.Target,
@@ -168,9 +165,9 @@ func (c *Case) rulesRequest(detect bool) *rules.Request {
 		Headers:     c.Request.Headers,
 		Host:        host,
 		Path:        path,
-		Application: "test",
+		Application: g.Application,
 		Route:       "/",
-		Traffic:     "auto",
-		Detect:      detect,
+		Traffic:     g.Traffic,
+		Detect:      mode == ModeDetect,
 	}
 }

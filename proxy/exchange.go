@@ -225,5 +225,5 @@ func (x *exchange) recovered() {
 // malformed says whether a body could not be read because its framing is wrong: net/http's errors for chunks and
 // lengths, which have no type of their own where they are not io.ErrUnexpectedEOF.
 func malformed(err error) bool {
-	return errors.Is(err, http.ErrBodyReadAfterClose) || strings.Contains(err.Error(), "chunk") || strings.Contains(err.Error(), "trailer")
+	return errors.Is(err, listener.ErrBodyMalformed) || errors.Is(err, http.ErrBodyReadAfterClose) || strings.Contains(err.Error(), "chunk") || strings.Contains(err.Error(), "trailer")
 }

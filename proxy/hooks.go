@@ -18,7 +18,7 @@ func (s *Server) hooks() listener.Hooks {
 		Failed: func(info *listener.ConnInfo, cause listener.Failure) {
 			s.metrics.refused.WithLabelValues(info.Listener, string(cause)).Inc()
 		},
-		HTTP2Error: func(name, kind string) { s.metrics.refused.WithLabelValues(name, "http2_"+kind).Inc() },
+		HTTP2Error: s.http2Failed,
 		CertificateReloaded: func(name string, err error) {
 			if err != nil {
 				s.log.Error("certificate not reloaded, the old one stays", zap.String("certificate", name), zap.Error(err))
@@ -36,26 +36,42 @@ var earlyReasons = map[int]event.Reason{
 
 // refusedEarly records a request that could not be read and gives the bytes of the reply.
 func (s *Server) refusedEarly(info *listener.ConnInfo, status int, detail string) []byte {
+	e := s.earlyEvent(info, status, detail)
+	s.metrics.refused.WithLabelValues(info.Listener, string(e.Reason)).Inc()
+	s.metrics.requests.WithLabelValues(other, other, statusLabel(status), "gateway").Inc()
+	s.records.Event(e)
+	s.records.Access(&event.Access{
+		Time: e.Time, Incident: e.Incident, Client: e.Client, ClientPort: e.ClientPort, Listener: e.Listener, Status: status,
+		Protocol: e.Protocol, AnsweredBy: "gateway", Verdict: event.Block, Reason: e.Reason, Revision: e.Revision, TLS: info.TLSVersion,
+	})
+	return reply.RawHTTP1(reply.Reply{Status: status, Reason: e.Reason, Incident: e.Incident, Time: e.Time})
+}
+
+// http2Failed records a connection or a stream that ended with an error code instead of a reply.
+func (s *Server) http2Failed(info *listener.ConnInfo, fault listener.HTTP2Error) {
+	s.metrics.refused.WithLabelValues(info.Listener, "http2_"+fault.Kind).Inc()
+	e := s.earlyEvent(info, fault.Status, fault.Detail)
+	e.Status = statusDropped
+	s.records.Event(e)
+}
+
+// earlyEvent makes the event of what was refused before it was a request of an application, and counts its verdict.
+func (s *Server) earlyEvent(info *listener.ConnInfo, status int, detail string) *event.Event {
 	now := time.Now()
 	reason, ok := earlyReasons[status]
 	if !ok {
 		reason = event.BadRequest
 	}
-	incident := s.incidents.Next(now)
-	s.metrics.refused.WithLabelValues(info.Listener, string(reason)).Inc()
-	s.metrics.requests.WithLabelValues(other, other, statusLabel(status), "gateway").Inc()
 	s.metrics.verdicts.WithLabelValues(other, string(event.Block), string(reason)).Inc()
 	st := s.acquire()
 	defer st.release()
 	e := &event.Event{
-		Time: now, Incident: incident, Verdict: event.Block, Reason: reason, Detail: detail,
+		Time: now, Incident: s.incidents.Next(now), Verdict: event.Block, Reason: reason, Detail: detail,
 		Client: info.Client.Addr().String(), ClientPort: int(info.Client.Port()), Listener: info.Listener,
 		Status: status, AnsweredBy: "gateway", Revision: st.revision,
 	}
-	s.records.Event(e)
-	s.records.Access(&event.Access{
-		Time: now, Incident: incident, Client: e.Client, ClientPort: e.ClientPort, Listener: info.Listener, Status: status,
-		AnsweredBy: "gateway", Verdict: event.Block, Reason: reason, Revision: st.revision, TLS: info.TLSVersion,
-	})
-	return reply.RawHTTP1(reply.Reply{Status: status, Reason: reason, Incident: incident, Time: now})
+	if info.ALPN == "h2" || info.ALPN == "h2c" {
+		e.Protocol = "HTTP/2.0"
+	}
+	return e
 }

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 // ErrBodyIdle is the error of a request body's Read when the client sent no byte for the listener's body_idle.
 var ErrBodyIdle = errors.New("the client stopped sending the request body")
+
+// ErrBodyMalformed is the error of a request body's Read when body or trailer break the rules of HTTP/2.
+var ErrBodyMalformed = errors.New("malformed request body")
 
 // SetBodyIdle changes how long the client may stall while it sends the body of r; 0 means for ever, as bidirectional
 // streams need. r.Body must still be the one that the listener set; without a body, there is nothing to do.
@@ -112,6 +116,7 @@ func (b *http1Body) finish() {
 type http2Body struct {
 	io.ReadCloser
 	controller *http.ResponseController
+	problem    func() string // what is wrong with the body, empty if nothing is; nil if that is never known
 	watch      watch
 }
 
@@ -124,12 +129,19 @@ func newHTTP2Body(body io.ReadCloser, w http.ResponseWriter, idle time.Duration)
 
 func (b *http2Body) setIdle(d time.Duration) { b.watch.setLimit(d) }
 
-// Read reads from the body; it returns ErrBodyIdle when the client stalls.
+// Read reads from the body; it returns ErrBodyIdle when the client stalls, and ErrBodyMalformed.
 func (b *http2Body) Read(p []byte) (int, error) {
 	b.watch.begin()
 	n, err := b.ReadCloser.Read(p)
-	if b.watch.end() && err != nil {
-		err = ErrBodyIdle
+	idle := b.watch.end()
+	switch {
+	case err == nil:
+	case idle:
+		return n, ErrBodyIdle
+	case err != io.EOF && b.problem != nil:
+		if problem := b.problem(); problem != "" {
+			return n, fmt.Errorf("%w: %s", ErrBodyMalformed, problem)
+		}
 	}
 	return n, err
 }

@@ -24,6 +24,7 @@ type ConnInfo struct {
 	draining <-chan struct{}
 	bodyIdle time.Duration // how long a client may stall
 	http1    *http1Conn    // nil on HTTP/2
+	http2    *http2Conn    // nil on HTTP/1.1
 }
 
 // Scheme is https or http.
@@ -110,6 +111,8 @@ func infoOf(c net.Conn) *ConnInfo {
 	case *http1Conn:
 		return c.info
 	case *http1TLSConn:
+		return c.info
+	case *http2Conn:
 		return c.info
 	case *tls.Conn:
 		return infoOf(c.NetConn())

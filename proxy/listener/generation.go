@@ -19,9 +19,9 @@ import (
 // Limits of HTTP/2.
 const (
 	http2Streams = 250
-	// http2HeaderBytes is more than maxHeaderBytes so that requests a little over the limit are refused by us, with
-	// an incident. Of larger ones net/http only logs that it ended the connection.
+	// http2HeaderBytes is more than maxHeaderBytes: a field counts for 32 bytes more in HTTP/2.
 	http2HeaderBytes  = 96 << 10
+	http2FrameBytes   = 1 << 20
 	http2Window       = 1 << 20 // per connection and stream
 	http2PingAfter    = 30 * time.Second
 	http2PingTimeout  = 15 * time.Second
@@ -70,11 +70,7 @@ func newGeneration(l *Listener, cfg config.Listener) *generation {
 		SendPingTimeout:               http2PingAfter,
 		PingTimeout:                   http2PingTimeout,
 		WriteByteTimeout:              http2WriteTimeout,
-		CountError: func(kind string) {
-			if hook := l.set.hooks.HTTP2Error; hook != nil {
-				hook(cfg.Name, kind)
-			}
-		},
+		MaxReadFrameSize:              http2FrameBytes,
 	}
 	return g
 }

@@ -57,24 +57,41 @@ func (l *Listener) serveHTTP2(w http.ResponseWriter, r *http.Request, info *Conn
 	}
 	out := newHTTP2Writer(w, info.bodyIdle)
 	defer out.finish()
-	if headerBytes(r) > maxHeaderBytes {
-		l.refuseHTTP2(out, info, http.StatusRequestHeaderFieldsTooLarge, "the header list is larger than 64 KiB")
+	stream, refused := info.http2.begin(r)
+	defer info.http2.finish(stream)
+	r.TLS = info.http2.tls
+	if refused {
+		answerRefused(out, stream)
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		body := newHTTP2Body(r.Body, w, info.bodyIdle)
+		body.problem = func() string { return info.http2.bodyProblem(stream) }
 		defer body.finish()
 		r.Body = body
 	}
 	l.set.handler.ServeHTTP(out, r)
 }
 
-// refuseHTTP2 sends the reply of the hook, which is written in HTTP/1.1, on a stream.
-func (l *Listener) refuseHTTP2(w http.ResponseWriter, info *ConnInfo, status int, detail string) {
-	reply := l.set.hooks.refused(info, status, detail)
-	if len(reply) == 0 {
-		reply = plainReply(status)
+// answerRefused answers a request that was refused on its way to the handler. The stream of a malformed one is reset
+// after the reply, with PROTOCOL_ERROR (RFC 9113, section 8.1.1).
+func answerRefused(w *http2Writer, s *http2Stream) {
+	if s == nil { // reset by the client
+		panic(http.ErrAbortHandler)
 	}
+	reply := s.refusal.reply
+	if len(reply) == 0 {
+		reply = plainReply(s.refusal.status)
+	}
+	writeReply(w, s.refusal.status, reply)
+	if s.malformedRequest() {
+		w.Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// writeReply sends a reply that is written in HTTP/1.1 on a stream.
+func writeReply(w http.ResponseWriter, status int, reply []byte) {
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(reply)), nil)
 	if err != nil {
 		w.WriteHeader(status)
@@ -88,17 +105,6 @@ func (l *Listener) refuseHTTP2(w http.ResponseWriter, info *ConnInfo, status int
 	}
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, response.Body) // the client may be gone; there is nobody else to tell
-}
-
-// headerBytes is the size that the header of r would have in HTTP/1.1.
-func headerBytes(r *http.Request) int {
-	n := len(r.Method) + len(r.RequestURI) + len(r.Host) + len(" HTTP/1.1\r\nHost: \r\n\r\n")
-	for name, values := range r.Header {
-		for _, value := range values {
-			n += len(name) + len(value) + len(": \r\n")
-		}
-	}
-	return n
 }
 
 // http2Writer bounds how long a client of HTTP/2 may leave written bytes unread: it may close its window, and the

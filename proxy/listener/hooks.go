@@ -15,19 +15,28 @@ const (
 	TLSOther          Failure = "tls_other"            // the client broke off
 )
 
+// HTTP2Error is a fault of a client of HTTP/2 for which it gets an error code instead of a reply.
+type HTTP2Error struct {
+	// Kind is conn_ or stream_, for what ends, and the name of the error code in RFC 9113: a closed set, for metrics.
+	Kind   string
+	Status int // the status of a reply with the same meaning
+	Detail string
+}
+
 // Hooks let the owner count, record and answer what is decided below HTTP handlers. Each may be nil. They are called
 // from the goroutine of the connection and must be safe for concurrent use.
 type Hooks struct {
 	// Refused is called once for each request that is refused before a handler runs: malformed (400), header too
 	// slow (408), expectation unknown (417), header too large (431), transfer coding unknown (501), version unknown
-	// (505). detail says more where net/http does. reply, if not empty, is the complete HTTP/1.1 response to send,
-	// with Connection: close; else a short plain one is sent.
+	// (505). detail says more where that is known. reply, if not empty, is the complete HTTP/1.1 response to send,
+	// with Connection: close; else a short plain one is sent. On HTTP/2 it is sent on the request's stream.
 	Refused func(info *ConnInfo, status int, detail string) (reply []byte)
 	// Failed is called for each connection that is closed without a request. Connections on which no byte came, as
 	// load balancers' TCP health checks make them, are not reported.
 	Failed func(info *ConnInfo, cause Failure)
-	// HTTP2Error is called for each error of HTTP/2 framing. kind is from net/http's closed set.
-	HTTP2Error func(listener, kind string)
+	// HTTP2Error is called once for each connection that ends, and for each stream that is reset, because of what
+	// the client sent in HTTP/2, unless Refused was called or the handler of the request was told (ErrBodyMalformed).
+	HTTP2Error func(info *ConnInfo, fault HTTP2Error)
 	// CertificateReloaded is called when a certificate's files changed: err is nil if the new ones are served, else
 	// the old ones stay.
 	CertificateReloaded func(certificate string, err error)
@@ -38,6 +47,12 @@ func (h Hooks) refused(info *ConnInfo, status int, detail string) []byte {
 		return nil
 	}
 	return h.Refused(info, status, detail)
+}
+
+func (h Hooks) http2Error(info *ConnInfo, fault HTTP2Error) {
+	if h.HTTP2Error != nil {
+		h.HTTP2Error(info, fault)
+	}
 }
 
 func (h Hooks) failed(info *ConnInfo, cause Failure) {

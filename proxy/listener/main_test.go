@@ -51,10 +51,10 @@ func (r *recorder) hooks() Hooks {
 			defer r.mu.Unlock()
 			r.failed = append(r.failed, cause)
 		},
-		HTTP2Error: func(listener, kind string) {
+		HTTP2Error: func(info *ConnInfo, fault HTTP2Error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.http2 = append(r.http2, listener+" "+kind)
+			r.http2 = append(r.http2, info.Listener+" "+fault.Kind)
 		},
 		CertificateReloaded: func(name string, err error) {
 			r.mu.Lock()
@@ -68,6 +68,12 @@ func (r *recorder) refusals() []refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]refusal(nil), r.refused...)
+}
+
+func (r *recorder) faults() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.http2...)
 }
 
 func (r *recorder) failures() []Failure {

@@ -58,8 +58,10 @@ func (c *conn) serveHTTP1(stream net.Conn) {
 
 // serveHTTP2 gives the stream to the HTTP/2 server.
 func (c *conn) serveHTTP2(stream net.Conn) {
+	h := newHTTP2Conn(stream, c.info, c.owner.set.hooks)
+	c.info.http2 = h
 	stream.SetDeadline(time.Time{})
-	c.gen.http2.queue.put(stream)
+	c.gen.http2.queue.put(h)
 }
 
 // readPROXY reads exactly one PROXY header, v1 or v2, and takes the addresses from it. Bytes behind it stay in front
@@ -134,10 +136,26 @@ func (l *Listener) setUpTLS(c *conn) {
 	c.info.ALPN = state.NegotiatedProtocol
 	c.info.SNI = strings.ToLower(state.ServerName)
 	if state.NegotiatedProtocol == "h2" {
+		if !http2Cipher(state) {
+			l.set.hooks.failed(c.info, TLSBadClientHello)
+			c.Close()
+			return
+		}
 		c.serveHTTP2(t)
 		return
 	}
 	c.serveHTTP1(t)
+}
+
+// http2Cipher says whether the cipher suite is one that HTTP/2 permits (RFC 9113, section 9.2.2).
+func http2Cipher(state tls.ConnectionState) bool {
+	switch state.CipherSuite {
+	case tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256:
+		return true
+	}
+	return state.Version >= tls.VersionTLS13
 }
 
 // handshakeFailed reports a failed handshake; a client that speaks plain HTTP gets a reply that it understands.
@@ -185,7 +203,7 @@ func looksLikeHTTP(header [5]byte) bool {
 
 // setUpH2C tells HTTP/2 with prior knowledge from HTTP/1.1 by its preface.
 func (l *Listener) setUpH2C(c *conn) {
-	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	const preface = http2Preface
 	buf := make([]byte, len(preface))
 	n := 0
 	for n < len(preface) {

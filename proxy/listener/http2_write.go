@@ -1,0 +1,149 @@
+package listener
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/http"
+)
+
+// codeCompression is the error code of header lists that do not decode.
+const codeCompression = 0x9
+
+// codeNames are the error codes' names (RFC 9113, section 7).
+var codeNames = [...]string{
+	"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
+	"FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
+	"INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+}
+
+func codeName(code uint32) string {
+	if int(code) < len(codeNames) {
+		return codeNames[code]
+	}
+	return "UNKNOWN"
+}
+
+// frameWatch follows the frames that the server writes and notices those that reset a stream or end the connection.
+type frameWatch struct {
+	conn    *http2Conn
+	head    [9]byte
+	n       int // how much of head has come
+	header  frameHeader
+	left    int     // bytes of the payload still to come
+	payload [8]byte // its beginning
+	got     int     // how much of payload has come
+	refused bool    // the frame resets the stream of a refused request
+}
+
+// watch looks at p and gives what is to be written instead.
+func (w *frameWatch) watch(p []byte) []byte {
+	out := p
+	for i := 0; i < len(p); {
+		if w.n < len(w.head) {
+			n := copy(w.head[w.n:], p[i:])
+			w.n += n
+			i += n
+			if w.n < len(w.head) {
+				break
+			}
+			w.header = parseFrameHeader(&w.head)
+			w.left, w.got = w.header.length, 0
+			w.refused = w.header.kind == frameRSTStream && w.conn.isRefused(w.header.stream)
+		} else {
+			n := min(w.left, len(p)-i)
+			if w.refused {
+				if &out[0] == &p[0] {
+					out = bytes.Clone(p)
+				}
+				// A handler can only reset with INTERNAL_ERROR.
+				for j := range n {
+					out[i+j] = [4]byte{3: codeProtocol}[(w.got+j)%4]
+				}
+			}
+			w.got += copy(w.payload[min(w.got, len(w.payload)):], p[i:i+n])
+			w.left -= n
+			i += n
+		}
+		if w.left == 0 {
+			w.n = 0
+			w.frame()
+		}
+	}
+	return out
+}
+
+// frame looks at a whole frame.
+func (w *frameWatch) frame() {
+	switch {
+	case w.header.kind == frameRSTStream && w.got >= 4:
+		w.conn.reset(w.header.stream, binary.BigEndian.Uint32(w.payload[:]))
+	case w.header.kind == frameGoAway && w.got >= 8:
+		if code := binary.BigEndian.Uint32(w.payload[4:]); code != codeNo && code != codeInternal {
+			w.conn.report("conn_"+codeName(code), http.StatusBadRequest, "the connection was ended with "+codeName(code))
+		}
+	}
+}
+
+// isRefused says whether the request of a stream was refused as malformed.
+func (c *http2Conn) isRefused(id uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[id]
+	return s != nil && s.malformedRequest()
+}
+
+// reset takes note that the server resets a stream, and reports it if no request's own record tells of it.
+func (c *http2Conn) reset(id, code uint32) {
+	c.mu.Lock()
+	s := c.streams[id]
+	delete(c.streams, id)
+	var recorded bool
+	switch {
+	case code == codeNo, code == codeInternal, code == codeCancel:
+		recorded = true // it was a handler of ours that wanted no more
+	case s == nil:
+		recorded = code == codeStreamClosed // the rest of a body whose request was answered before
+	case s.refusal != nil:
+		recorded = true
+	default:
+		recorded = s.malformed != "" && s.handling || code == codeStreamClosed && !s.ended
+	}
+	c.mu.Unlock()
+	if recorded {
+		return
+	}
+	detail := "the stream was reset with " + codeName(code)
+	if s != nil && s.malformed != "" {
+		detail = s.malformed
+	}
+	c.hooks.http2Error(c.info, HTTP2Error{Kind: "stream_" + codeName(code), Status: http.StatusBadRequest, Detail: detail})
+}
+
+// begin gives the stream of a request that a handler starts to serve: nil if it was reset in the meantime. It takes
+// the mark off the request; refused says that there is no more to do than to answer.
+func (c *http2Conn) begin(r *http.Request) (s *http2Stream, refused bool) {
+	id, refused := takeMark(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s = c.streams[id]; s != nil {
+		s.handling = true
+	}
+	return s, refused
+}
+
+// finish ends what begin began. A malformed request's stream is kept until it is reset.
+func (c *http2Conn) finish(s *http2Stream) {
+	if s != nil && !s.malformedRequest() {
+		c.forget(s.id)
+	}
+}
+
+// bodyProblem says what is wrong with the body of s, empty if nothing is.
+func (c *http2Conn) bodyProblem(s *http2Stream) string {
+	if s == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.malformed
+}

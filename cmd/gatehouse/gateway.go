@@ -62,6 +62,11 @@ func loadConfig(paths ...string) (*config.Loaded, error) {
 	return config.Options{CRSVersions: crs.Versions()}.Load(paths...)
 }
 
+// loadConfigBytes reads a configuration from memory as the gateway does; its file names are relative to name's directory.
+func loadConfigBytes(name, text string) (*config.Loaded, error) {
+	return config.Options{CRSVersions: crs.Versions()}.LoadBytes(name, []byte(text))
+}
+
 // serve runs a gateway until ctx ends or the process is told to stop. started is called once it serves.
 func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy.Server) error) error {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
@@ -133,8 +138,10 @@ func (l *logSettings) build(w io.Writer) (*zap.Logger, error) {
 }
 
 // loadFor loads the configuration of a tool: its problems are printed as they are.
-func (c *cli) loadFor(path string) (*config.Loaded, error) {
-	loaded, err := loadConfig(path)
+func (c *cli) loadFor(path string) (*config.Loaded, error) { return c.reported(loadConfig(path)) }
+
+// reported prints the problems of a configuration; other errors are returned as they are.
+func (c *cli) reported(loaded *config.Loaded, err error) (*config.Loaded, error) {
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		fmt.Fprintln(c.stderr, problems.Error())

@@ -66,6 +66,10 @@ var layoutRules = []layoutRule{
 		in: []string{"gatehouse/proxy/..."}, forbid: []string{"net/http/httputil"}, reach: directly,
 		reason: "ReverseProxy with a Director lets the client's hop-by-hop headers remove ours, and forwards any Upgrade; the transport is proxy/upstream",
 	},
+	{
+		in: []string{"gatehouse/cmd/gatehouse"}, forbid: []string{"testing/...", "gatehouse/rules/rulestest/rulestesting", "gatehouse/proxy/config/configtest"}, reach: transitively,
+		reason: "the binary judges test files (rulestest) and is no test: testing and its helpers stay out of it",
+	},
 }
 
 // TestLayout holds every package against the rules above.
@@ -89,6 +93,7 @@ func TestLayoutRulesCanFail(t *testing.T) {
 		{ImportPath: "gatehouse/proxy/inspect", Imports: []string{"github.com/corazawaf/coraza/v3/types"}},
 		{ImportPath: "gatehouse/rules/coraza", Deps: []string{"github.com/corazawaf/coraza/v3/http"}},
 		{ImportPath: "gatehouse/proxy/upstream", Imports: []string{"net/http/httputil"}},
+		{ImportPath: "gatehouse/cmd/gatehouse", Deps: []string{"testing"}},
 	}
 	for i, rule := range layoutRules {
 		if got := violations(bad[i:i+1], []layoutRule{rule}); len(got) != 1 {

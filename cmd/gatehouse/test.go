@@ -10,13 +10,15 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/proxy"
+	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
+	"gatehouse/rules"
 	"gatehouse/rules/rulestest"
 )
 
 func testCommand() command {
 	return command{
-		name: "test", synopsis: "-config PATH [-client IP] [-o text|json] PATH ...",
+		name: "test", synopsis: "[-config PATH] [-client IP] [-o text|json] PATH ...",
 		short: "run your own cases: requests and what shall become of them",
 		long: `
 A PATH is a test file, or a directory, whose *.test and *.rules files are taken, at any depth. Each case is judged
@@ -44,17 +46,50 @@ block. Exit code 1 with a difference, so that it can guard pull requests.
   match 942100 json:items[0].comment
 
 The first line of expect is the verdict: pass, detect, block (with a status if it matters) or error. After it, one a line:
-by RULE · matches RULE ... · only RULE ... · absent RULE ... · match RULE TARGET · message RULE TEXT ·
-score NAME [>=] N · exclusion NAME · phase N · uninspected. Lines before the first section are comments, and so are lines
-with # in expect. A Content-Length is added; a body in a section of its own, "-- body quoted --", is Go strings, for exact
-bytes.`,
+by RULE · matches RULE ... · only RULE ... · absent RULE ... · match RULE TARGET · message RULE TEXT · tag TAG ·
+score NAME [>=] N · threshold inbound N · exclusion NAME · exclusions NAME ... (these and no others) · phase N · inspected ·
+uninspected; "in block" or "in detect" before one says that it counts in that mode alone. Lines before the first section are
+comments, and so are lines with # in expect. A Content-Length is added; a body in a section of its own, "-- body quoted --",
+is Go strings, for exact bytes.
+
+Before the first request there may be headers that every request gets unless it has them, and a configuration, which judges
+the cases of this file in place of the one that -config names; -config may be missing if every file has its own. A request
+may be followed by "-- given --" with its client, an address that counts in place of -client.
+
+  -- configuration --
+  applications:
+    - { hosts: [shop.example.com], upstream: "http://192.0.2.9", mode: block, policy: shop }
+  policies:
+    - name: shop
+      rules: [{ name: no-admin, when: { path: "/admin/**", not: { client: office } }, then: block }]
+  lists:
+    - { name: office, addresses: [198.51.100.0/24] }
+
+  -- headers --
+  Host: shop.example.com
+
+  -- request the admin pages from outside --
+  GET /admin/users
+
+  -- expect --
+  block 403
+  tag gatehouse/rule:no-admin
+
+  -- request the admin pages from the office --
+  GET /admin/users
+
+  -- given --
+  client 198.51.100.7
+
+  -- expect --
+  pass`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			client := clientFlag(flags)
 			output := outputFlag(flags)
 			return func(ctx context.Context, args []string) error {
-				if *path == "" || len(args) == 0 {
-					return usagef("-config PATH and at least one test file or directory are required")
+				if len(args) == 0 {
+					return usagef("at least one test file or directory is required")
 				}
 				address, err := parseClient(*client)
 				if err != nil {
@@ -64,16 +99,9 @@ bytes.`,
 				if err != nil {
 					return err
 				}
-				loaded, err := c.loadFor(*path)
-				if err != nil {
-					return err
-				}
-				inspector, err := proxy.NewInspector(loaded, zap.NewNop())
-				if err != nil {
-					return err
-				}
-				result, err := runTests(ctx, inspector, address, files)
-				if err = errors.Join(err, inspector.Close()); err != nil {
+				run := testRun{cli: c, path: *path, client: address}
+				result, err := run.files(ctx, files)
+				if err = errors.Join(err, run.close()); err != nil {
 					return err
 				}
 				if *output == "json" {
@@ -102,8 +130,8 @@ func readTests(paths []string) ([]*rulestest.File, error) {
 		}
 		for _, name := range names {
 			f, err := rulestest.ReadFile(name)
-			if err == nil && len(f.Sources) > 0 {
-				err = fmt.Errorf("%s: a policy or crs section cannot stand here: the policy is the one that the configuration gives to the case's host", name)
+			if err == nil {
+				err = notOfEngines(f)
 			}
 			if err != nil {
 				problems = append(problems, err)
@@ -113,6 +141,19 @@ func readTests(paths []string) ([]*rulestest.File, error) {
 		}
 	}
 	return files, errors.Join(problems...)
+}
+
+// notOfEngines refuses files that are for a rule engine alone.
+func notOfEngines(f *rulestest.File) error {
+	if len(f.Sources) > 0 || f.Limits != (rules.Limits{}) {
+		return fmt.Errorf("%s: a policy, crs or limits section cannot stand here: the policy is the one that the configuration gives to the case's host", f.Name)
+	}
+	for _, c := range f.Cases {
+		if c.Reference != nil {
+			return fmt.Errorf("%s:%d: the case has an expect reference section, which cannot stand here: a gateway has one answer", f.Name, c.Line)
+		}
+	}
+	return nil
 }
 
 // testResult is what gatehouse test -o json prints.
@@ -132,44 +173,112 @@ type testDifference struct {
 	Want string `json:"want"`
 }
 
-func runTests(ctx context.Context, inspector *proxy.Inspector, client netip.AddrPort, files []*rulestest.File) (*testResult, error) {
+// testRun is one run of gatehouse test.
+type testRun struct {
+	cli    *cli
+	path   string // of the configuration
+	client netip.AddrPort
+	shared *caseJudge // of files without a configuration of their own, nil until one is met
+}
+
+// caseJudge is a configuration and what judges requests by it.
+type caseJudge struct {
+	*proxy.Inspector
+	config *config.Config
+}
+
+func newCaseJudge(loaded *config.Loaded, err error) (*caseJudge, error) {
+	if err != nil {
+		return nil, err
+	}
+	inspector, err := proxy.NewInspector(loaded, zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	return &caseJudge{Inspector: inspector, config: loaded.Config}, nil
+}
+
+func (run *testRun) close() error {
+	if run.shared == nil {
+		return nil
+	}
+	return run.shared.Close()
+}
+
+// files judges the cases of all files.
+func (run *testRun) files(ctx context.Context, files []*rulestest.File) (*testResult, error) {
 	result := &testResult{Differences: []testDifference{}, files: len(files)}
 	for _, f := range files {
-		for i := range f.Cases {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			c := &f.Cases[i]
-			result.Cases++
-			differences := runCase(inspector, client, c)
-			if len(differences) == 0 {
-				result.Passed++
-				continue
-			}
-			result.Failed++
-			for _, d := range differences {
-				result.Differences = append(result.Differences, testDifference{d.File, d.Line, d.Case, d.Got, d.Want})
-			}
+		if err := run.file(ctx, f, result); err != nil {
+			return nil, err
 		}
 	}
 	return result, nil
 }
 
-// runCase judges one case as a gateway would.
-func runCase(inspector *proxy.Inspector, client netip.AddrPort, c *rulestest.Case) []rulestest.Difference {
+func (run *testRun) file(ctx context.Context, f *rulestest.File, result *testResult) (err error) {
+	j, err := run.judge(f)
+	if err != nil {
+		return err
+	}
+	if j != run.shared {
+		defer func() { err = errors.Join(err, j.Close()) }()
+	}
+	for i := range f.Cases {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c := &f.Cases[i]
+		client := run.client
+		if c.Given.Client.IsValid() {
+			client = netip.AddrPortFrom(c.Given.Client, client.Port())
+		}
+		result.Cases++
+		differences := j.run(client, c)
+		if len(differences) == 0 {
+			result.Passed++
+			continue
+		}
+		result.Failed++
+		for _, d := range differences {
+			result.Differences = append(result.Differences, testDifference{d.File, d.Line, d.Case, d.Got, d.Want})
+		}
+	}
+	return nil
+}
+
+// judge is that of a file: its own, or the shared one.
+func (run *testRun) judge(f *rulestest.File) (j *caseJudge, err error) {
+	switch {
+	case f.Configuration != "":
+		return newCaseJudge(run.cli.reported(loadConfigBytes(f.Name, f.Configuration)))
+	case run.path == "":
+		return nil, usagef("-config PATH is required: %s has no configuration section", f.Name)
+	case run.shared == nil:
+		run.shared, err = newCaseJudge(run.cli.loadFor(run.path))
+	}
+	return run.shared, err
+}
+
+// run judges one case as a gateway would.
+func (j *caseJudge) run(client netip.AddrPort, c *rulestest.Case) []rulestest.Difference {
 	problem := func(got, want string) []rulestest.Difference {
 		return []rulestest.Difference{{File: c.File, Line: c.Line, Case: c.Name, Got: got, Want: want}}
 	}
 	if c.Response != nil {
 		return problem("a response section", "none: nothing is sent to an upstream, so no reply is judged")
 	}
+	if g := c.Given; !g.Time.IsZero() || g.Traffic != "" || g.Application != "" {
+		return problem("a time, traffic or application is given", "a client alone: the rest comes from the clock and the configuration, as in a gateway")
+	}
 	raw := c.Request.Wire()
-	report, err := inspector.Inspect(raw, client)
+	report, err := j.Inspect(raw, client)
 	if err != nil {
 		return c.Check(rulestest.Outcome{Verdict: rulestest.VerdictBlock, Status: 400, Err: err})
 	}
-	outcome := rulestest.Outcome{Verdict: rulestest.Verdict(report.Access.Verdict), Status: report.Access.Status, Result: report.Result}
 	e := eventOf(report, headerOf(raw, "Content-Type"))
+	mode, _ := settingsOf(j.config, e)
+	outcome := rulestest.Outcome{Mode: rulestest.Mode(mode), Verdict: rulestest.Verdict(report.Access.Verdict), Status: report.Access.Status, Result: report.Result}
 	switch {
 	case e.Verdict == event.Detect: // the client's status says nothing of the refusal
 		outcome.Status = 0

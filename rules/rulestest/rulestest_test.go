@@ -209,3 +209,34 @@ func TestFiles(t *testing.T) {
 		t.Errorf("got %q, %v", files, err)
 	}
 }
+
+// TestDifferencesOfTheReference: what is expected of the reference alone is decided, and written down by the file's name.
+func TestDifferencesOfTheReference(t *testing.T) {
+	decision, err := os.ReadFile(filepath.Join("..", "..", "docs", "decisions", "0017-where-engines-differ.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := rulestest.Files(filepath.Join("testdata", "engine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range names {
+		f, err := rulestest.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range f.Cases {
+			if c.Reference == nil {
+				continue
+			}
+			found++
+			if !strings.Contains(string(decision), "`"+filepath.Base(name)+"`") {
+				t.Errorf("%s:%d: the decision does not name the file", name, c.Line)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no file expects anything of the reference alone")
+	}
+}

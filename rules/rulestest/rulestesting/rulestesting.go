@@ -17,7 +17,7 @@ type Options struct {
 	// Lower gives the policy of a file with a configuration. Without it, such a file is a failure.
 	Lower func(*rulestest.File) (rules.Policy, error)
 	// Check looks at the outcome of each case in each mode, and says what is wrong with it. May be nil.
-	Check func(rulestest.Outcome) (problem string)
+	Check func(*rulestest.Case, rulestest.Outcome) (problem string)
 }
 
 // Ran counts what was run.
@@ -64,7 +64,7 @@ func (ran *Ran) file(t *testing.T, engine rules.Engine, f *rulestest.File, optio
 				if options.Check == nil {
 					continue
 				}
-				if problem := options.Check(outcome); problem != "" {
+				if problem := options.Check(c, outcome); problem != "" {
 					t.Errorf("in %s: %s", mode, problem)
 				}
 			}

@@ -29,7 +29,7 @@ func TestRunReports(t *testing.T) {
 	if path := os.Getenv(pathVariable); path != "" {
 		rulestesting.Run(t, coraza.New(coraza.Options{}), path, rulestesting.Options{
 			Runner: rulestest.ReferenceEngine,
-			Check: func(o rulestest.Outcome) string {
+			Check: func(_ *rulestest.Case, o rulestest.Outcome) string {
 				if len(o.Result.Matches) == 0 {
 					return "checked: no match"
 				}
@@ -90,7 +90,7 @@ func TestRunCounts(t *testing.T) {
 		}
 	}
 	checked := 0
-	ran := rulestesting.Run(t, coraza.New(coraza.Options{}), dir, rulestesting.Options{Check: func(rulestest.Outcome) string {
+	ran := rulestesting.Run(t, coraza.New(coraza.Options{}), dir, rulestesting.Options{Check: func(*rulestest.Case, rulestest.Outcome) string {
 		checked++
 		return ""
 	}})

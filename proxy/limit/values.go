@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"gatehouse/proxy/route"
-	"gatehouse/rules/coraza/body"
+	"gatehouse/rules/body"
 	"gatehouse/rules/policy"
 )
 

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/rules"
-	"gatehouse/rules/coraza/body"
+	"gatehouse/rules/body"
 )
 
 // transaction drives one Coraza transaction.

@@ -14,7 +14,7 @@ import (
 	"github.com/corazawaf/coraza/v3/types/variables"
 
 	"gatehouse/rules"
-	"gatehouse/rules/coraza/body"
+	"gatehouse/rules/body"
 	"gatehouse/rules/media"
 )
 

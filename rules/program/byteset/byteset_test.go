@@ -32,11 +32,14 @@ func TestSetAlgebra(t *testing.T) {
 	sets := []Set{{}, Of("abc"), Of("c%+\xff"), Range('a', 'z'), Range(0x80, 0xff), Range(0, 0xff), Range(5, 4)}
 	for _, s := range sets {
 		for _, u := range sets {
-			union, minus, intersects, within := s.Union(u), s.Minus(u), false, true
+			union, both, minus, intersects, within := s.Union(u), s.Intersect(u), s.Minus(u), false, true
 			for i := range 256 {
 				b := byte(i)
 				if union.Has(b) != (s.Has(b) || u.Has(b)) {
 					t.Errorf("%v.Union(%v) is wrong at %#x", s, u, b)
+				}
+				if both.Has(b) != (s.Has(b) && u.Has(b)) {
+					t.Errorf("%v.Intersect(%v) is wrong at %#x", s, u, b)
 				}
 				if minus.Has(b) != (s.Has(b) && !u.Has(b)) {
 					t.Errorf("%v.Minus(%v) is wrong at %#x", s, u, b)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // BenchmarkNominate nominates on values that are all different. A request is the values of one, each with the patterns
@@ -93,7 +95,7 @@ func benchmarkRequests(b *testing.B, set *Set, patterns []crsPattern, requests [
 	candidates, n := 0, 0
 	for b.Loop() {
 		for _, v := range values[n%len(values)] {
-			candidates += set.Nominate(scratch, v.text, MaskOf(v.text), v.want).Len()
+			candidates += set.Nominate(scratch, v.text, byteset.Of(v.text), v.want).Len()
 		}
 		n++
 	}
@@ -108,7 +110,7 @@ func benchmarkValues(b *testing.B, set *Set, values []string) {
 	b.SetBytes(int64(len(values[0])))
 	for b.Loop() {
 		v := values[n%len(values)]
-		candidates += set.Nominate(scratch, v, MaskOf(v), nil).Len()
+		candidates += set.Nominate(scratch, v, byteset.Of(v), nil).Len()
 		n++
 	}
 	b.ReportMetric(float64(candidates)/float64(n), "candidates/op")

@@ -3,6 +3,8 @@ package pattern
 import (
 	"encoding/binary"
 	"slices"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // dfa decides whether a value may hold a match, in one step a byte. It is built as a whole when the pattern is
@@ -166,24 +168,24 @@ func determine(a *nfa) *dfa {
 
 // classes groups the bytes that no instruction tells apart.
 func (b *builder) classes() {
-	kinds := [afters]Mask{}
+	kinds := [afters]byteset.Set{}
 	for c := range 256 {
-		kinds[afterOf(byte(c))].add(byte(c))
+		kinds[afterOf(byte(c))].Add(byte(c))
 	}
-	parts := []Mask{kinds[lineNext], kinds[wordNext], kinds[otherNext]}
-	seen := map[Mask]bool{}
+	parts := []byteset.Set{kinds[lineNext], kinds[wordNext], kinds[otherNext]}
+	seen := map[byteset.Set]bool{}
 	for _, i := range b.nfa.insts {
 		if i.kind != instBytes || seen[i.set] {
 			continue
 		}
 		seen[i.set] = true
 		for _, p := range parts {
-			in := p.and(i.set)
-			if in.empty() || in == p {
+			in := p.Intersect(i.set)
+			if in.Empty() || in == p {
 				continue
 			}
 			parts[slices.Index(parts, p)] = in
-			parts = append(parts, p.without(in))
+			parts = append(parts, p.Minus(in))
 		}
 	}
 	b.dfa.columns = len(parts)

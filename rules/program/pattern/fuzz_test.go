@@ -5,6 +5,8 @@ import (
 	"regexp/syntax"
 	"slices"
 	"testing"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // FuzzNomination compares a pattern with its nomination, on the value and on one made from the pattern: the pattern is
@@ -39,7 +41,7 @@ func FuzzNomination(f *testing.F) {
 		scratch := set.NewScratch()
 		own := ownValue(t, g, p)
 		for _, v := range []string{value, own, g.mutate(own), value + own, own + value} {
-			if o(v) && !set.Nominate(scratch, v, MaskOf(v), nil).Has(0) {
+			if o(v) && !set.Nominate(scratch, v, byteset.Of(v), nil).Has(0) {
 				t.Errorf("@%s %q matches %q and was not nominated", p.name, p.arg, v)
 			}
 		}

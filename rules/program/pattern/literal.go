@@ -2,6 +2,8 @@ package pattern
 
 import (
 	"slices"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // Limits on literals. A set that grows over them is left out or cut where that is sound.
@@ -55,7 +57,7 @@ func analyse(n *node) facts {
 	return exactly([]string{""}) // the empty string, or an assertion
 }
 
-func ofClass(m Mask) facts {
+func ofClass(m byteset.Set) facts {
 	var set []string
 	for c := 0; c < 256; c++ {
 		b := byte(c)

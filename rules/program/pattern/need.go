@@ -1,11 +1,13 @@
 package pattern
 
+import "gatehouse/rules/program/byteset"
+
 // need is what bytes a match needs: a formula of AND and OR over "one of these bytes occurs", as small as it is
 // useful. A nil need is always met.
 type need struct {
-	any  Mask    // a leaf: one of these bytes
-	all  []*need // else, all of these
-	some []*need // or else, one of these
+	any  byteset.Set // a leaf: one of these bytes
+	all  []*need     // else, all of these
+	some []*need     // or else, one of these
 }
 
 // Limits on a formula.
@@ -17,7 +19,7 @@ const (
 func needs(n *node) *need {
 	switch n.op {
 	case opBytes:
-		if n.set.Intersects(alphabet(letters + digits)) {
+		if n.set.Intersects(alphanumeric) {
 			return nil
 		}
 		return &need{any: n.set}
@@ -91,15 +93,15 @@ func implied(s *need, list []*need, i int) bool {
 
 func someOf(subs []*need) *need {
 	var out []*need
-	var leaf Mask
+	var leaf byteset.Set
 	for _, s := range subs {
 		switch {
 		case s.leaf():
-			leaf = leaf.or(s.any)
+			leaf = leaf.Union(s.any)
 		case s.some != nil:
 			for _, t := range s.some {
 				if t.leaf() {
-					leaf = leaf.or(t.any)
+					leaf = leaf.Union(t.any)
 				} else {
 					out = append(out, t)
 				}
@@ -108,7 +110,7 @@ func someOf(subs []*need) *need {
 			out = append(out, s)
 		}
 	}
-	if !leaf.empty() {
+	if !leaf.Empty() {
 		out = append(out, &need{any: leaf})
 	}
 	if len(out) == 1 {
@@ -140,7 +142,7 @@ func weaken(f *need) *need {
 		// The part with the fewest bytes excludes the most.
 		best := weaken(f.all[0])
 		for _, s := range f.all[1:] {
-			if w := weaken(s); w.any.count() < best.any.count() {
+			if w := weaken(s); w.any.Len() < best.any.Len() {
 				best = w
 			}
 		}
@@ -148,13 +150,13 @@ func weaken(f *need) *need {
 	}
 	leaf := f.any
 	for _, s := range f.some {
-		leaf = leaf.or(weaken(s).any)
+		leaf = leaf.Union(weaken(s).any)
 	}
 	return &need{any: leaf}
 }
 
 // met reports whether a value with the bytes of m can match.
-func (f *need) met(m Mask) bool {
+func (f *need) met(m byteset.Set) bool {
 	switch {
 	case f == nil:
 		return true

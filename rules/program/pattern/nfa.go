@@ -1,9 +1,11 @@
 package pattern
 
+import "gatehouse/rules/program/byteset"
+
 // inst is an instruction of a nondeterministic automaton: a byte of set, an assertion, a fork, or the match.
 type inst struct {
 	kind   instKind
-	set    Mask
+	set    byteset.Set
 	assert assert
 	out    []int32
 }

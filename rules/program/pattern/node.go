@@ -1,11 +1,13 @@
 package pattern
 
+import "gatehouse/rules/program/byteset"
+
 // node is a regular expression over bytes. Its language holds that of the pattern it was made from: it may be larger
 // where that is simpler (runes beyond ASCII), never smaller.
 type node struct {
 	op       op
-	set      Mask   // of opBytes
-	assert   assert // of opAssert
+	set      byteset.Set // of opBytes
+	assert   assert      // of opAssert
 	subs     []*node
 	min, max int // of opRepeat; max -1 is no limit
 }
@@ -38,8 +40,8 @@ var (
 	empty = &node{op: opEmpty}
 )
 
-func oneOf(m Mask) *node {
-	if m.empty() {
+func oneOf(m byteset.Set) *node {
+	if m.Empty() {
 		return none
 	}
 	return &node{op: opBytes, set: m}
@@ -48,7 +50,7 @@ func oneOf(m Mask) *node {
 func text(s string) *node {
 	var subs []*node
 	for i := 0; i < len(s); i++ {
-		subs = append(subs, oneOf(single(s[i])))
+		subs = append(subs, oneOf(byteset.Range(s[i], s[i])))
 	}
 	return concat(subs...)
 }
@@ -79,16 +81,16 @@ func concat(subs ...*node) *node {
 // alternate is one of the subs. Single bytes become one set.
 func alternate(subs ...*node) *node {
 	var flat []*node
-	var bytes Mask
+	var bytes byteset.Set
 	for _, s := range subs {
 		switch s.op {
 		case opNone:
 		case opBytes:
-			bytes = bytes.or(s.set)
+			bytes = bytes.Union(s.set)
 		case opAlternate:
 			for _, t := range s.subs {
 				if t.op == opBytes {
-					bytes = bytes.or(t.set)
+					bytes = bytes.Union(t.set)
 				} else {
 					flat = append(flat, t)
 				}
@@ -97,7 +99,7 @@ func alternate(subs ...*node) *node {
 			flat = append(flat, s)
 		}
 	}
-	if !bytes.empty() {
+	if !bytes.Empty() {
 		flat = append(flat, oneOf(bytes))
 	}
 	switch len(flat) {
@@ -125,13 +127,13 @@ func repeat(sub *node, low, high int) *node {
 }
 
 // prune is n restricted to strings over alphabet.
-func prune(n *node, alphabet Mask) *node {
+func prune(n *node, alphabet byteset.Set) *node {
 	switch n.op {
 	case opBytes:
 		if n.set.Within(alphabet) {
 			return n
 		}
-		return oneOf(n.set.and(alphabet))
+		return oneOf(n.set.Intersect(alphabet))
 	case opConcat, opAlternate, opRepeat:
 		subs := make([]*node, len(n.subs))
 		for i, s := range n.subs {

@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gatehouse/rules/program/byteset"
+
 	binary "rsc.io/binaryregexp/syntax"
 )
 
@@ -121,14 +123,13 @@ func flatten(n *node) *node {
 	case n == wide:
 		return oneOf(highBytes)
 	case n.op == opAlternate && len(n.subs) == 2 && n.subs[0] == wide && n.subs[1].op == opBytes:
-		return oneOf(n.subs[1].set.or(highBytes))
+		return oneOf(n.subs[1].set.Union(highBytes))
 	}
 	return n
 }
 
 var (
-	anyByte   = Mask{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-	highBytes = Mask{0, 0, ^uint64(0), ^uint64(0)}
+	highBytes = byteset.Range(0x80, 0xff)
 	// wide is any character beyond ASCII, and any invalid byte, which counts as U+FFFD.
 	wide = repeat(oneOf(highBytes), 1, utf8.UTFMax)
 )
@@ -138,7 +139,7 @@ const fewRunes = 16
 
 // class is one character of the ranges.
 func (r reader) class(ranges []rune) *node {
-	var bytes Mask
+	var bytes byteset.Set
 	limit := rune(utf8.RuneSelf - 1)
 	if r.dialect == Binary {
 		limit = 0xff
@@ -147,7 +148,7 @@ func (r reader) class(ranges []rune) *node {
 	for i := 0; i < len(ranges); i += 2 {
 		lo, hi := ranges[i], ranges[i+1]
 		if lo <= limit {
-			bytes.addRange(byte(lo), byte(min(hi, limit)))
+			bytes = bytes.Union(byteset.Range(byte(lo), byte(min(hi, limit))))
 		}
 		if hi > limit {
 			beyond += int(hi-max(lo, limit+1)) + 1

@@ -3,6 +3,8 @@ package pattern
 import (
 	"fmt"
 	"strings"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // Kind is how a pattern looks at a value.
@@ -98,7 +100,7 @@ func shapesOf(words []string) []shape {
 }
 
 // expressible reports whether a value over the alphabet can hold word, whose letters may be in either case.
-func expressible(word string, alphabet Mask) bool {
+func expressible(word string, alphabet byteset.Set) bool {
 	for i := 0; i < len(word); i++ {
 		b := word[i]
 		if !alphabet.Has(b) && (b < 'a' || b > 'z' || !alphabet.Has(b-'a'+'A')) {
@@ -109,7 +111,7 @@ func expressible(word string, alphabet Mask) bool {
 }
 
 // may reports whether value, whose bytes are in mask and in the alphabet, can match. Its literals have been looked for.
-func (p *Pattern) may(value string, mask Mask, alphabet int) bool {
+func (p *Pattern) may(value string, mask byteset.Set, alphabet int) bool {
 	if len(value) < p.minimum {
 		return false
 	}

@@ -1,5 +1,7 @@
 package pattern
 
+import "gatehouse/rules/program/byteset"
+
 // Set nominates patterns for values. It is immutable and safe for concurrent use.
 type Set struct {
 	patterns []*Pattern
@@ -46,9 +48,9 @@ func (s *Set) NewScratch() *Scratch {
 }
 
 // Nominate answers the patterns among want that value may match; all others do not match it. A nil want is all
-// patterns; mask has to be MaskOf(value). The answer is valid until the scratch is used again. It takes time linear
+// patterns; mask has to be byteset.Of(value). The answer is valid until the scratch is used again. It takes time linear
 // in the value: one step a byte for the literals, and at most one for each pattern of want.
-func (s *Set) Nominate(scratch *Scratch, value string, mask Mask, want Bits) Bits {
+func (s *Set) Nominate(scratch *Scratch, value string, mask byteset.Set, want Bits) Bits {
 	alphabet := alphabetOf(mask)
 	st := &s.stages[alphabet]
 	out := scratch.nominated

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"gatehouse/rules/program/byteset"
+
 	"rsc.io/binaryregexp"
 )
 
@@ -73,7 +75,7 @@ func newChecker(t testing.TB) *checker {
 // check compares the patterns on value: all of them, or those in only.
 func (c *checker) check(t *testing.T, value string, only ...int) {
 	t.Helper()
-	got := c.set.Nominate(c.scratch, value, MaskOf(value), nil)
+	got := c.set.Nominate(c.scratch, value, byteset.Of(value), nil)
 	one := func(i int) {
 		c.pairs++
 		if c.oracles[i](value) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/rules/program/byteset"
 )
 
 func TestExpression(t *testing.T) {
@@ -57,7 +59,7 @@ func TestHardValues(t *testing.T) {
 				t.Fatalf("%q does not match %q", c.arg, c.value)
 			}
 			s := NewSet([]*Pattern{p})
-			if !s.Nominate(s.NewScratch(), c.value, MaskOf(c.value), nil).Has(0) {
+			if !s.Nominate(s.NewScratch(), c.value, byteset.Of(c.value), nil).Has(0) {
 				t.Errorf("%q matches %q and was not nominated", c.arg, c.value)
 			}
 		})
@@ -72,7 +74,7 @@ func TestNominationExcludes(t *testing.T) {
 	total := 0
 	for range 1000 {
 		v := words[g.rng.IntN(len(words))] + " " + words[g.rng.IntN(len(words))]
-		total += c.set.Nominate(c.scratch, v, MaskOf(v), nil).Len()
+		total += c.set.Nominate(c.scratch, v, byteset.Of(v), nil).Len()
 	}
 	if mean := float64(total) / 1000; mean > 25 {
 		t.Errorf("%.1f of %d patterns nominated for an ordinary value, want at most 25", mean, len(c.patterns))
@@ -109,14 +111,14 @@ func TestStateDoesNotStay(t *testing.T) {
 		value string
 		want  []bool
 	}{{"EVIL", []bool{true, false}}, {"fine", []bool{false, false}}, {"a bad <evil>", []bool{true, true}}, {"", []bool{false, false}}} {
-		got := s.Nominate(scratch, c.value, MaskOf(c.value), nil)
+		got := s.Nominate(scratch, c.value, byteset.Of(c.value), nil)
 		if got.Has(0) != c.want[0] || got.Has(1) != c.want[1] {
 			t.Errorf("Nominate(%q) = %v, %v; want %v", c.value, got.Has(0), got.Has(1), c.want)
 		}
 	}
 	only := newBits(2)
 	only.Set(1)
-	if got := s.Nominate(scratch, "bad evil", MaskOf("bad evil"), only); got.Has(0) || !got.Has(1) {
+	if got := s.Nominate(scratch, "bad evil", byteset.Of("bad evil"), only); got.Has(0) || !got.Has(1) {
 		t.Error("patterns that were not asked for are nominated")
 	}
 }
@@ -126,7 +128,7 @@ func TestNominateAllocatesNothing(t *testing.T) {
 	values := []string{"plain value", `<script>alert("x")</script>`, "' or 1=1 -- \xff\xfe"}
 	n := testing.AllocsPerRun(100, func() {
 		for _, v := range values {
-			c.set.Nominate(c.scratch, v, MaskOf(v), nil)
+			c.set.Nominate(c.scratch, v, byteset.Of(v), nil)
 		}
 	})
 	if n != 0 {

@@ -17,8 +17,9 @@ const (
 	Binary
 )
 
-// Expression is what the engine compiles for the argument of @rx: (?sm) is put in front, unless the pattern names
-// bytes that are not valid UTF-8. Then it is left as it is and matched byte by byte.
+// Expression is the regular expression that @rx decides for an argument, and the package that does. Package regexp gets
+// (?sm) in front: a dot matches line ends, and ^ and $ match at them. An argument that names bytes which are not valid
+// UTF-8 is matched byte by byte, as it is.
 func Expression(arg string) (string, Dialect) {
 	text := "(?sm)" + arg
 	if utf8.ValidString(unescape(text)) {
@@ -27,45 +28,41 @@ func Expression(arg string) (string, Dialect) {
 	return arg, Binary
 }
 
-// unescape replaces \xNN and \x{NN} by the byte, as far as the engine does when it looks for invalid UTF-8: a value
-// below 0x100 in either form. Everything else stays, backslashes included.
+// unescape replaces \xNN and \x{NN} by the byte, as the reference does when it looks for invalid UTF-8. It knows nothing
+// of the rest of the syntax: "\\\xff" is a backslash and the byte too. What is no escape of a byte stands for itself.
 func unescape(s string) string {
 	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
+	for i := 0; i < len(s); {
 		rest := s[i:]
-		if rest[0] != '\\' {
-			out = append(out, rest[0])
-			continue
-		}
-		if len(rest) < 4 {
+		if rest[0] == '\\' && len(rest) < 4 {
 			return string(append(out, rest...))
 		}
-		b, n := hexEscape(rest)
+		b, size := hexEscape(rest)
+		if size == 0 {
+			b, size = rest[0], 1
+		}
 		out = append(out, b)
-		i += n - 1
+		i += size
 	}
 	return string(out)
 }
 
-// hexEscape reads the escape at the start of s: the byte and the length of the escape, or the backslash and 1.
-func hexEscape(s string) (byte, int) {
-	if s[1] != 'x' {
-		return s[0], 1
+// hexEscape reads \xNN or \x{NN} at the start of s. The size is 0 if there is none.
+func hexEscape(s string) (b byte, size int) {
+	if len(s) < 4 || s[:2] != `\x` {
+		return 0, 0
 	}
-	digits, n := s[2:4], 4
-	if len(s) >= 6 && s[2] == '{' {
-		end := strings.IndexByte(s, '}')
-		if end > 0 {
-			// The engine reads the first two digits and takes the whole for read.
-			if end < 5 {
-				return s[0], 1
-			}
-			digits, n = s[3:5], end+1
+	digits, size := s[2:4], 4
+	if s[2] == '{' && len(s) >= 6 {
+		if end := strings.IndexByte(s, '}'); end >= 0 {
+			// More than two digits in braces count with their first two.
+			digits, size = s[3:end], end+1
+			digits = digits[:min(2, len(digits))]
 		}
 	}
 	v, err := strconv.ParseUint(digits, 16, 8)
-	if err != nil {
-		return s[0], 1
+	if err != nil || len(digits) < 2 {
+		return 0, 0
 	}
-	return byte(v), n
+	return byte(v), size
 }

@@ -20,6 +20,9 @@ func TestExpression(t *testing.T) {
 		{`\x{c2}\x{b4}`, `(?sm)\x{c2}\x{b4}`, Text},
 		{`\x{2028}`, `(?sm)\x{2028}`, Text},
 		{`\x5c\xzz\x`, `(?sm)\x5c\xzz\x`, Text},
+		{`\x{ff00}`, `\x{ff00}`, Binary},
+		{`\x{c}`, `(?sm)\x{c}`, Text},
+		{`\\xff`, `\\xff`, Binary},
 		{"a\xff", "a\xff", Binary},
 	} {
 		got, dialect := Expression(c.arg)

@@ -1,11 +1,7 @@
-// Package resolve turns the syntax trees of a policy into its rules as they are once all of the text is loaded: default
-// actions merged in, rules removed and updated, blocks replaced, chains joined.
-//
-// Invariant: the rules are those that the reference has after loading the same text, in the same order. What cannot be
-// said in a Rule is in its Unsupported, never left out.
 package resolve
 
 import (
+	"crypto/sha256"
 	"regexp"
 
 	"gatehouse/rules/program/macro"
@@ -15,6 +11,9 @@ import (
 
 // Rule is a SecRule, SecAction or SecMarker, or a link of a chain.
 type Rule struct {
+	// Identity is equal for rules that are equal. That of a link is zero: it belongs to its starter.
+	Identity Identity
+	// Place is where the rule's text begins.
 	Place seclang.Position
 	// ID is 0 for markers and links.
 	ID int
@@ -52,6 +51,24 @@ type Rule struct {
 
 	// Unsupported says what about the rule only the reference evaluates, empty if nothing.
 	Unsupported string
+
+	// status is the status action as it stands in the text, which Disruptive may not use.
+	status int
+	// chain says that the rule has the action chain.
+	chain bool
+	// origin keeps the source in the cache as long as one of its rules is in use.
+	origin *source
+}
+
+// Identity names a rule by all that decides what it is, so that equal rules of different policies are compiled once. It
+// is comparable.
+type Identity struct {
+	// Source is the digest of the source's name and text and of the directives before it that decide how it reads.
+	Source [sha256.Size]byte
+	// Index is that of the rule's directive in its source.
+	Index int
+	// Changes is the digest of what SecRuleUpdate* changed, zero if nothing.
+	Changes [sha256.Size]byte
 }
 
 // NoSeverity is the severity of rules that state none.
@@ -62,9 +79,10 @@ type Target struct {
 	Variable variable.ID
 	Count    bool // the number of values is looked at
 	// Key selects the values under one key, as the reference compares it: in lower case unless keys of the variable
-	// are case-sensitive. Empty selects all.
+	// are case-sensitive. Empty selects all. With Regex it is /text/, which only names what is counted.
 	Key string
-	// Regex selects values by their key; it has been compiled from the text that the reference compiles.
+	// Regex selects values by their key; it has been compiled from the text that the reference compiles. It may be
+	// shared with other targets.
 	Regex *regexp.Regexp
 	// Except are keys that are left out.
 	Except []Exception
@@ -86,6 +104,8 @@ type Operator struct {
 	Macro macro.Macro
 	// Source is the name of the source, by which data files are found.
 	Source string
+	// Datasets are those that stand before the rule, by name. They are not to be changed.
+	Datasets map[string][]string
 }
 
 // EffectKind is what an Effect does.
@@ -145,6 +165,6 @@ const (
 // Disruptive is a disruptive action with its parts.
 type Disruptive struct {
 	Kind   DisruptiveKind
-	Status int    // as the reference answers: 403 for deny without a status
+	Status int    // as the reference answers: 403 for deny without a status; 0 for all that answer nothing
 	Data   string // the target of a redirect
 }

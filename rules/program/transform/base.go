@@ -8,12 +8,12 @@ import (
 
 // base64Decode stops at the first byte that is not of the alphabet, line ends aside, and keeps what it has.
 func base64Decode(s *Scratch, in string) (string, bool, error) {
-	return s.keep(decode64(s.room(len(in)), in, false)), true, nil
+	return s.Keep(decode64(s.Room(len(in)), in, false)), true, nil
 }
 
 // base64DecodeExt skips what is not of the alphabet, and also takes the alphabet of URLs. Only "=" ends it.
 func base64DecodeExt(s *Scratch, in string) (string, bool, error) {
-	return s.keep(decode64(s.room(len(in)), in, true)), true, nil
+	return s.Keep(decode64(s.Room(len(in)), in, true)), true, nil
 }
 
 func decode64(b []byte, in string, forgiving bool) []byte {
@@ -66,8 +66,8 @@ func digit64(c byte, forURL bool) byte {
 }
 
 func base64Encode(s *Scratch, in string) (string, bool, error) {
-	b := s.room(base64.StdEncoding.EncodedLen(len(in)))
-	return s.keep(base64.StdEncoding.AppendEncode(b, bytesOf(in))), true, nil
+	b := s.Room(base64.StdEncoding.EncodedLen(len(in)))
+	return s.Keep(base64.StdEncoding.AppendEncode(b, bytesOf(in))), true, nil
 }
 
 // hexDecode gives an error for what is not hexadecimal text from start to end.
@@ -75,7 +75,7 @@ func hexDecode(s *Scratch, in string) (string, bool, error) {
 	if len(in)%2 != 0 {
 		return in, false, errHex
 	}
-	b := s.room(len(in) / 2)
+	b := s.Room(len(in) / 2)
 	for i := 0; i < len(in); i += 2 {
 		value, ok := hexPair(in[i], in[i+1])
 		if !ok {
@@ -83,11 +83,11 @@ func hexDecode(s *Scratch, in string) (string, bool, error) {
 		}
 		b = append(b, value)
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 func hexEncode(s *Scratch, in string) (string, bool, error) {
-	return s.keep(hex.AppendEncode(s.room(2*len(in)), bytesOf(in))), true, nil
+	return s.Keep(hex.AppendEncode(s.Room(2*len(in)), bytesOf(in))), true, nil
 }
 
 func removeNulls(s *Scratch, in string) (string, bool, error) {
@@ -95,13 +95,13 @@ func removeNulls(s *Scratch, in string) (string, bool, error) {
 	if at < 0 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	for i := at; i < len(in); i++ {
 		if in[i] != 0 {
 			b = append(b, in[i])
 		}
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 func replaceNulls(s *Scratch, in string) (string, bool, error) {
@@ -109,11 +109,11 @@ func replaceNulls(s *Scratch, in string) (string, bool, error) {
 	if at < 0 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in...)
+	b := append(s.Room(len(in)), in...)
 	for i := at; i < len(b); i++ {
 		if b[i] == 0 {
 			b[i] = ' '
 		}
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }

@@ -27,7 +27,7 @@ func uppercase(s *Scratch, in string) (string, bool, error) {
 
 // mapCase maps in from index at. The 26 letters from first on change their case.
 func mapCase(s *Scratch, in string, at int, first byte, fold func(rune) rune) (string, bool, error) {
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	changed := false
 	for i := at; i < len(in); {
 		c := in[i]
@@ -49,5 +49,5 @@ func mapCase(s *Scratch, in string, at int, first byte, fold func(rune) rune) (s
 	if !changed {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }

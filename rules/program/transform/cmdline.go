@@ -21,7 +21,7 @@ func cmdLineStays(mask byteset.Set, in string) bool {
 // cmdLine undoes what shells ignore: it drops quotes, backslashes and carets, makes one space of each run of separators,
 // drops it before "/" and "(", and lowers ASCII letters.
 func cmdLine(s *Scratch, in string) (string, bool, error) {
-	b := s.room(len(in))
+	b := s.Room(len(in))
 	changed, space := false, false
 	for i := range len(in) {
 		c := in[i]
@@ -53,5 +53,5 @@ func cmdLine(s *Scratch, in string) (string, bool, error) {
 	if !changed {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }

@@ -12,7 +12,7 @@ func replaceComments(s *Scratch, in string) (string, bool, error) {
 	if at < 0 {
 		return in, false, nil
 	}
-	b := s.room(len(in))
+	b := s.Room(len(in))
 	rest := in
 	for at >= 0 {
 		b = append(append(b, rest[:at]...), ' ')
@@ -25,7 +25,7 @@ func replaceComments(s *Scratch, in string) (string, bool, error) {
 		rest = rest[end+2:]
 		at = strings.Index(rest, "/*")
 	}
-	return s.keep(append(b, rest...)), true, nil
+	return s.Keep(append(b, rest...)), true, nil
 }
 
 func replaceCommentsStays(_ byteset.Set, in string) bool { return !strings.Contains(in, "/*") }
@@ -43,7 +43,7 @@ func removeCommentsCharStays(mask byteset.Set, in string) bool {
 // removeComments drops C and HTML comments, and what follows "--" or "#". Either end ends either kind. The byte after an
 // end is copied without a look at it, and if there is none, a NUL is; a comment without an end leaves a space.
 func removeComments(s *Scratch, in string) (string, bool, error) {
-	b := s.room(len(in) + 1)
+	b := s.Room(len(in) + 1)
 	changed := false
 	for i := 0; i < len(in); {
 		rest := in[i:]
@@ -54,7 +54,7 @@ func removeComments(s *Scratch, in string) (string, bool, error) {
 		case strings.HasPrefix(rest, "<!--"):
 			inside = 4
 		case strings.HasPrefix(rest, "--"), rest[0] == '#':
-			return s.keep(b), true, nil
+			return s.Keep(b), true, nil
 		default:
 			b = append(b, rest[0])
 			i++
@@ -77,7 +77,7 @@ func removeComments(s *Scratch, in string) (string, bool, error) {
 	if !changed {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // commentEnd returns the index after the first end of a comment at or after i, or -1.
@@ -95,7 +95,7 @@ func commentEnd(in string, i int) int {
 
 // removeCommentsChar drops the marks of comments and leaves what is between them.
 func removeCommentsChar(s *Scratch, in string) (string, bool, error) {
-	b := s.room(len(in))
+	b := s.Room(len(in))
 	for i := 0; i < len(in); {
 		if n := commentMark(in[i:]); n > 0 {
 			i += n
@@ -107,7 +107,7 @@ func removeCommentsChar(s *Scratch, in string) (string, bool, error) {
 	if len(b) == len(in) {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // commentMark is the length of the mark at the start of in, which is not empty, or 0.

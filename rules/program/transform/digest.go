@@ -17,7 +17,7 @@ func md5Digest(s *Scratch, in string) (string, bool, error) {
 		return in, false, errFIPS
 	}
 	sum := md5.Sum(bytesOf(in))
-	return s.keep(append(s.room(len(sum)), sum[:]...)), true, nil
+	return s.Keep(append(s.Room(len(sum)), sum[:]...)), true, nil
 }
 
 func sha1Digest(s *Scratch, in string) (string, bool, error) {
@@ -25,11 +25,11 @@ func sha1Digest(s *Scratch, in string) (string, bool, error) {
 		return in, false, errFIPS
 	}
 	sum := sha1.Sum(bytesOf(in))
-	return s.keep(append(s.room(len(sum)), sum[:]...)), true, nil
+	return s.Keep(append(s.Room(len(sum)), sum[:]...)), true, nil
 }
 
 func length(s *Scratch, in string) (string, bool, error) {
-	return s.keep(strconv.AppendInt(s.room(20), int64(len(in)), 10)), true, nil
+	return s.Keep(strconv.AppendInt(s.Room(20), int64(len(in)), 10)), true, nil
 }
 
 // utf8ToUnicode writes what is not ASCII as %uHHHH, with more digits where it needs them.
@@ -41,7 +41,7 @@ func utf8ToUnicode(s *Scratch, in string) (string, bool, error) {
 	if at == len(in) {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	for _, r := range in[at:] {
 		if r < utf8.RuneSelf {
 			b = append(b, byte(r))
@@ -53,5 +53,5 @@ func utf8ToUnicode(s *Scratch, in string) (string, bool, error) {
 		}
 		b = strconv.AppendUint(b, uint64(r), 16)
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }

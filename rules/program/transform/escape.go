@@ -57,7 +57,7 @@ func jsDecode(s *Scratch, in string) (string, bool, error) {
 	if at < 0 || at == len(in)-1 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	for i := at; i < len(in); {
 		if in[i] != '\\' || i+1 == len(in) {
 			b = append(b, in[i])
@@ -68,7 +68,7 @@ func jsDecode(s *Scratch, in string) (string, bool, error) {
 		b = append(b, c)
 		i += size
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // jsEscape decodes the escape at the start of in, which has at least two bytes.
@@ -121,7 +121,7 @@ func escapeSeqDecode(s *Scratch, in string) (string, bool, error) {
 	if at < 0 || at == len(in)-1 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	for i := at; i < len(in); {
 		if in[i] != '\\' || i+1 == len(in) {
 			b = append(b, in[i])
@@ -149,7 +149,7 @@ func escapeSeqDecode(s *Scratch, in string) (string, bool, error) {
 		b = append(b, c)
 		i += 2
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // cssDecode decodes CSS escapes to UTF-8. It reports every value with a backslash as changed.
@@ -158,7 +158,7 @@ func cssDecode(s *Scratch, in string) (string, bool, error) {
 	if at < 0 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	for i := at; i < len(in); {
 		if in[i] != '\\' {
 			b = append(b, in[i])
@@ -189,5 +189,5 @@ func cssDecode(s *Scratch, in string) (string, bool, error) {
 			i++
 		}
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }

@@ -12,7 +12,7 @@ func normalisePath(s *Scratch, in string) (string, bool, error) {
 	if in == "" || normalisePathStays(byteset.Set{}, in) {
 		return in, false, nil
 	}
-	b := cleanPath(s.room(len(in)+1), in, '/')
+	b := cleanPath(s.Room(len(in)+1), in, '/')
 	return s.result(b, in)
 }
 
@@ -21,7 +21,7 @@ func (s *Scratch) result(b []byte, in string) (string, bool, error) {
 	if string(b) == in {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // normalisePathStays looks for a name that is empty, "." or "..". Only the first may be empty, of a path that has a
@@ -85,7 +85,7 @@ func normalisePathWin(s *Scratch, in string) (string, bool, error) {
 	if in == "" {
 		return in, false, nil
 	}
-	b := cleanPath(s.room(len(in)+1), in, '\\')
+	b := cleanPath(s.Room(len(in)+1), in, '\\')
 	return s.result(dropTrailing(dropStream(b)), in)
 }
 

@@ -2,7 +2,7 @@ package transform
 
 import "unsafe"
 
-// Scratch holds the strings that transformations made in one transaction. The zero Scratch is ready for use, by one
+// Scratch holds the strings that were made in one transaction, by transformations or else. The zero Scratch is ready for use, by one
 // goroutine. It only ever appends, so the strings stay valid, and may be transformed further, until Reset.
 type Scratch struct {
 	chunk []byte // strings point into the first len bytes, and into chunks before this one
@@ -28,16 +28,16 @@ func (s *Scratch) Reset() {
 // Used is the number of bytes of the strings made since Reset.
 func (s *Scratch) Used() int { return s.used }
 
-// room returns an empty slice with room for n bytes. What is appended to it is no string of the Scratch before keep.
-func (s *Scratch) room(n int) []byte {
+// Room returns an empty slice with room for n bytes. What is appended to it is no string of the Scratch before Keep.
+func (s *Scratch) Room(n int) []byte {
 	if cap(s.chunk)-len(s.chunk) < n || s.chunk == nil {
 		s.chunk = make([]byte, 0, max(n, firstChunk, min(2*cap(s.chunk), largestChunk)))
 	}
 	return s.chunk[len(s.chunk):]
 }
 
-// keep makes a string of b, which must come from the last room and may have outgrown it.
-func (s *Scratch) keep(b []byte) string {
+// Keep makes a string of b, which must come from the last Room and may have outgrown it.
+func (s *Scratch) Keep(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}

@@ -40,7 +40,7 @@ func compressWhitespace(s *Scratch, in string) (string, bool, error) {
 	if at == len(in) {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	changed, inRun := false, false
 	for i := at; i < len(in); {
 		c, size := in[i], 1
@@ -65,7 +65,7 @@ func compressWhitespace(s *Scratch, in string) (string, bool, error) {
 	if !changed {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // removeWhitespace drops all of Unicode's white space. It makes U+FFFD of bytes that are no UTF-8, and does not report
@@ -78,7 +78,7 @@ func removeWhitespace(s *Scratch, in string) (string, bool, error) {
 	if at == len(in) {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	dropped, repaired := false, false
 	for i := at; i < len(in); {
 		c := in[i]
@@ -103,7 +103,7 @@ func removeWhitespace(s *Scratch, in string) (string, bool, error) {
 	if !dropped && !repaired {
 		return in, false, nil
 	}
-	return s.keep(b), dropped, nil
+	return s.Keep(b), dropped, nil
 }
 
 func trim(_ *Scratch, in string) (string, bool, error) {

@@ -34,7 +34,7 @@ func urlDecode(s *Scratch, in string) (string, bool, error) {
 	if at < 0 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	changed := false
 	for i := at; i < len(in); i++ {
 		c := in[i]
@@ -56,7 +56,7 @@ func urlDecode(s *Scratch, in string) (string, bool, error) {
 	if !changed {
 		return in, true, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // urlDecodeUni also decodes %uHHHH: to the ASCII look-alike if there is one, else to the low byte. It reports what it did.
@@ -65,7 +65,7 @@ func urlDecodeUni(s *Scratch, in string) (string, bool, error) {
 	if at < 0 {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	changed := false
 	for i := at; i < len(in); {
 		c := in[i]
@@ -113,7 +113,7 @@ func urlDecodeUni(s *Scratch, in string) (string, bool, error) {
 	if !changed {
 		return in, false, nil
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 // bestFit is the byte for the code point high<<8 | low.
@@ -203,7 +203,7 @@ func urlEncode(s *Scratch, in string) (string, bool, error) {
 	if at == len(in) {
 		return in, false, nil
 	}
-	b := append(s.room(len(in)), in[:at]...)
+	b := append(s.Room(len(in)), in[:at]...)
 	for i := at; i < len(in); i++ {
 		switch c := in[i]; {
 		case c == ' ':
@@ -214,7 +214,7 @@ func urlEncode(s *Scratch, in string) (string, bool, error) {
 			b = append(b, '%', digits[c>>4], digits[c&15])
 		}
 	}
-	return s.keep(b), true, nil
+	return s.Keep(b), true, nil
 }
 
 func alphanumeric(c byte) bool { return c-'0' < 10 || c|0x20-'a' < 26 }

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/rules/program/macro"
 	"gatehouse/rules/program/transform"
+	"gatehouse/rules/program/variable"
 	"gatehouse/rules/seclang"
 )
 
@@ -118,7 +119,7 @@ func (r *Rule) metadata(name, value string) (err error) {
 	case "phase":
 		r.Phase, err = parsePhase(value)
 	case "msg":
-		r.Message, err = parseText(unquote(value))
+		r.Message, err = r.parseText(unquote(value))
 	case "severity":
 		r.Severity, err = parseSeverity(value)
 	case "rev":
@@ -204,7 +205,7 @@ func (r *Rule) effect(name, value string) (err error) {
 	case "t":
 		return r.addTransformation(value)
 	case "logdata":
-		r.Data, err = parseText(value)
+		r.Data, err = r.parseText(value)
 		return err
 	case "skip":
 		if r.Skip, err = strconv.Atoi(value); err == nil && r.Skip < 1 {
@@ -259,25 +260,29 @@ func (r *Rule) setVar(value string) error {
 		return errors.New("write setvar:tx.name=value")
 	}
 	var err error
-	if e.Key, err = parseText(key); err != nil {
+	if e.Key, err = r.parseText(key); err != nil {
 		return err
 	}
 	if !ok {
 		r.unsupported("setvar:%s has no =", value) // with it, the reference fails when the rule matches
 		return nil
 	}
-	if e.Text, err = parseText(assigned); err != nil {
+	if e.Text, err = r.parseText(assigned); err != nil {
 		return err
 	}
 	r.Effects = append(r.Effects, e)
 	return nil
 }
 
-func parseText(text string) (macro.Macro, error) {
-	if text == "" {
-		return macro.Macro{}, errors.New("the text is empty")
+// parseText reads a text with macros.
+func (r *Rule) parseText(text string) (macro.Macro, error) {
+	m, err := macro.Parse(text)
+	for _, t := range m.Tokens {
+		if t.Variable == variable.JSON {
+			r.unsupported("%%{%s} in a text", t.Text) // the reference fails when it expands it
+		}
 	}
-	return macro.Parse(text)
+	return m, err
 }
 
 func noValue(value string) error {

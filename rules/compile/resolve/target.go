@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"gatehouse/rules/program/macro"
 	"gatehouse/rules/program/operator"
 	"gatehouse/rules/program/variable"
 	"gatehouse/rules/seclang"
@@ -21,6 +20,9 @@ func (r *Rule) addVariable(v seclang.Variable) error {
 	}
 	if (v.Name == "XML" || v.Name == "JSON") && strings.HasSuffix(v.Key, "/") {
 		r.unsupported("the path %s:%s ends in a slash", v.Name, v.Key)
+	}
+	if id == variable.JSON && v.Count {
+		r.unsupported("&JSON") // which the reference neither counts nor takes for none
 	}
 	key := v.Key
 	var regex *regexp.Regexp
@@ -65,10 +67,7 @@ func (r *Rule) setOperator(o *seclang.Operator, e *environment) error {
 	if _, expands := operator.Compare(o.Name); !expands {
 		return nil
 	}
-	if o.Arg == "" {
-		return fmt.Errorf("@%s has no argument; write what to compare with", o.Name)
-	}
-	m, err := macro.Parse(o.Arg)
+	m, err := r.parseText(o.Arg)
 	if err != nil {
 		return fmt.Errorf("@%s: %w", o.Name, err)
 	}

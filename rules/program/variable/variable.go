@@ -267,14 +267,14 @@ var names = [Count]string{
 var ids = func() map[string]ID {
 	m := make(map[string]ID, Count)
 	for i, name := range names {
-		if name != "" && ID(i) != Unknown {
+		if name != "" {
 			m[name] = ID(i)
 		}
 	}
 	return m
 }()
 
-// Parse finds a variable by its name, in any case.
+// Parse finds a variable by its name, in any case. UNKNOWN is one as well, which never has a value.
 func Parse(name string) (ID, bool) {
 	v, ok := ids[strings.ToUpper(name)]
 	return v, ok

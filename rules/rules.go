@@ -201,3 +201,13 @@ func (e TextError) Error() string {
 	}
 	return e.Source + ":" + strconv.Itoa(e.Line) + ": " + e.Message
 }
+
+// BoundError is the error of a transaction that would take more work than is allowed. It is not a verdict.
+type BoundError struct {
+	What  string // values, bytes, work
+	Limit int
+}
+
+func (e *BoundError) Error() string {
+	return "judging the request takes more than " + strconv.Itoa(e.Limit) + " " + e.What
+}

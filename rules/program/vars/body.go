@@ -79,9 +79,6 @@ func (v *Vars) BodyLength(length int64) {
 	v.Singles[variable.RequestBodyLength] = v.number(length)
 }
 
-// BodyTruncated says that the request's body goes on beyond what was parsed.
-func (v *Vars) BodyTruncated() { v.Singles[variable.InboundDataError] = "1" }
-
 // Response fills what phase 3 sees.
 func (v *Vars) Response(r *rules.Response) {
 	for i := range r.Headers {
@@ -103,6 +100,3 @@ func (v *Vars) ResponseText(text string) {
 	v.Singles[variable.ResponseBody] = text
 	v.Singles[variable.ResponseContentLength] = v.number(int64(len(text)))
 }
-
-// ResponseTruncated says that the reply goes on beyond its text.
-func (v *Vars) ResponseTruncated() { v.Singles[variable.OutboundDataError] = "1" }

@@ -1,0 +1,316 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program"
+	"gatehouse/rules/program/byteset"
+	"gatehouse/rules/program/operator"
+	"gatehouse/rules/program/pattern"
+	"gatehouse/rules/program/variable"
+)
+
+// grouping finds out what has to be done for each kind of value.
+type grouping struct {
+	compiler *Compiler
+	program  *program.Program
+	folding  *folding
+	options  Options
+
+	// patterns of the set in the making, and their numbers.
+	patterns []*pattern.Pattern
+	numbers  map[string]int
+	// patternOf is the pattern of a nominated rule.
+	patternOf map[int]int
+	places    map[place]*interests
+}
+
+// place is where values come from: a variable, the names of a collection, or a field of TX.
+type place struct {
+	variable variable.ID
+	names    bool
+	slot     int // of TX
+}
+
+// interests are the rules that look at the values of a place.
+type interests struct {
+	all   []int
+	byKey map[string][]int
+}
+
+// group fills in what a program does with values.
+func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
+	g := &grouping{
+		compiler: c, program: p, folding: f, options: o,
+		numbers: make(map[string]int), patternOf: make(map[int]int), places: make(map[place]*interests),
+	}
+	p.Triggers = make(map[int][]int)
+	p.FieldClasses = make(map[int]*program.Class)
+	for i, r := range p.Rules {
+		if r.Marker != "" {
+			continue
+		}
+		if f.decisions[i] != run {
+			p.Generic.Set(i)
+			continue
+		}
+		if err := g.rule(i, r); err != nil {
+			return fmt.Errorf("%s: rule %d: %w", r.Place, r.ID, err)
+		}
+	}
+	set := c.sets.get(g.patterns, g.numbers)
+	p.Sets = []*pattern.Set{set}
+	uses := make([][]program.Use, len(g.patterns))
+	for i, r := range p.Rules {
+		if number, ok := g.patternOf[i]; ok {
+			uses[number] = append(uses[number], program.Use{Rule: i, Chain: r.Chain})
+		}
+	}
+	p.Uses = [][][]program.Use{uses}
+	g.classes()
+	return nil
+}
+
+// rule decides when a rule runs: always, once a field of TX is set, when a value is there, or when a pattern nominates
+// it.
+func (g *grouping) rule(i int, r *program.Rule) error {
+	p := g.program
+	if slot, ok := g.trigger(r); ok {
+		p.Triggers[slot] = append(p.Triggers[slot], i)
+		p.Generic.Set(i) // it may have been set when folding ends
+		return nil
+	}
+	var places []interest
+	for _, t := range r.Targets {
+		found, ok := g.interestsIn(r, t)
+		if !ok {
+			p.Always.Set(i)
+			return nil
+		}
+		places = append(places, found...)
+	}
+	if len(r.Targets) == 0 {
+		p.Always.Set(i)
+		return nil
+	}
+	number, ok, err := g.pattern(r)
+	if err != nil {
+		return err
+	}
+	if ok {
+		p.Nominated.Set(i)
+		g.patternOf[i] = number
+	}
+	for _, x := range places {
+		in := g.places[x.place]
+		if in == nil {
+			in = &interests{byKey: make(map[string][]int)}
+			g.places[x.place] = in
+		}
+		if x.key == "" {
+			in.all = append(in.all, i)
+		} else if keyed := in.byKey[x.key]; !slices.Contains(keyed, i) {
+			in.byKey[x.key] = append(keyed, i)
+		}
+	}
+	return nil
+}
+
+// trigger is the field of TX without which the rule does nothing.
+func (g *grouping) trigger(r *program.Rule) (slot int, ok bool) {
+	if len(r.Targets) != 1 {
+		return 0, false
+	}
+	t := r.Targets[0]
+	if t.Variable != variable.TX || t.Count || t.Key == "" || t.Regex != nil {
+		return 0, false
+	}
+	slot = g.program.Slot(t.Key)
+	if g.fixed(slot) {
+		return 0, false
+	}
+	return slot, true
+}
+
+// fixed says whether a field is set from outside and by no rule.
+func (g *grouping) fixed(slot int) bool { return g.folding.fixed[slot] }
+
+// interest is a place with a key, or with all of its keys.
+type interest struct {
+	place place
+	key   string
+}
+
+// interestsIn are the places of a target, if all of their values are known when the rule's phase begins.
+func (g *grouping) interestsIn(r *program.Rule, t resolve.Target) ([]interest, bool) {
+	if t.Count {
+		return nil, false
+	}
+	switch t.Variable.Kind() {
+	case variable.Empty:
+		return nil, true
+	case variable.Single:
+		return []interest{{place: place{variable: t.Variable}}}, program.FixedFrom(t.Variable) <= r.Phase
+	}
+	if t.Variable == variable.TX {
+		slot := g.program.Slot(t.Key)
+		if t.Key == "" || t.Regex != nil || !g.fixed(slot) {
+			return nil, false
+		}
+		return []interest{{place: place{variable: variable.TX, slot: slot}}}, true
+	}
+	sources := program.SourcesOf(t.Variable)
+	if len(sources) == 0 {
+		return nil, false
+	}
+	var out []interest
+	for _, s := range sources {
+		switch from := program.FixedFrom(s.Variable); {
+		case from > 4:
+			return nil, false
+		case from > r.Phase: // there are no values yet
+			continue
+		}
+		x := interest{place: place{variable: s.Variable, names: s.Names}}
+		if t.Regex == nil {
+			x.key = t.Key
+		}
+		out = append(out, x)
+	}
+	return out, true
+}
+
+// pattern is the number of the pattern without which the rule's operator does not match.
+func (g *grouping) pattern(r *program.Rule) (number int, ok bool, err error) {
+	o := r.Operator()
+	if o == nil || o.Negated || r.MultiMatch || !o.Macro.Constant() && o.Macro.Set() {
+		return 0, false, nil
+	}
+	var make func() (*pattern.Pattern, error)
+	key := o.Name + "\x00" + o.Argument
+	literal := func(kind pattern.Kind) {
+		make = func() (*pattern.Pattern, error) { return pattern.NewLiteral(kind, o.Argument), nil }
+	}
+	switch o.Name {
+	case "rx":
+		make = func() (*pattern.Pattern, error) { return pattern.NewRegexp(o.Argument) }
+	case "pm", "pmFromFile", "pmf", "pmFromDataset":
+		phrases, err := operator.Phrases(o.Name, o.Argument, g.options.Data(r.Rule))
+		if err != nil {
+			return 0, false, err
+		}
+		key = "pm\x00" + strings.Join(phrases, "\x00")
+		make = func() (*pattern.Pattern, error) { return pattern.NewPhrases(phrases), nil }
+	case "contains", "strmatch":
+		literal(pattern.Contains)
+	case "streq":
+		literal(pattern.Equals)
+	case "beginsWith":
+		literal(pattern.BeginsWith)
+	case "endsWith":
+		literal(pattern.EndsWith)
+	default:
+		return 0, false, nil
+	}
+	if number, known := g.numbers[key]; known {
+		return number, true, nil
+	}
+	made, err := g.compiler.sets.pattern(key, make)
+	if err != nil {
+		return 0, false, err
+	}
+	number = len(g.patterns)
+	g.patterns = append(g.patterns, made)
+	g.numbers[key] = number
+	return number, true, nil
+}
+
+// classes builds the classes of all places.
+func (g *grouping) classes() {
+	p := g.program
+	for at, in := range g.places {
+		if at.variable == variable.TX {
+			p.FieldClasses[at.slot] = g.class(in.all)
+			continue
+		}
+		classes := &program.Classes{Other: g.class(in.all)}
+		for key, rules := range in.byKey {
+			if classes.ByKey == nil {
+				classes.ByKey = make(map[string]*program.Class)
+			}
+			classes.ByKey[key] = g.class(append(slices.Clone(in.all), rules...))
+		}
+		if at.names {
+			p.NameClasses[at.variable] = classes
+		} else {
+			p.Classes[at.variable] = classes
+		}
+	}
+}
+
+// class is what to do with values that these rules look at.
+func (g *grouping) class(rules []int) *program.Class {
+	slices.Sort(rules)
+	rules = slices.Compact(rules)
+	p := g.program
+	c := &program.Class{
+		Run:    program.NewBits(len(p.Rules)),
+		Nodes:  []program.Node{{Parent: -1}},
+		NodeOf: make([]int16, g.compiler.chains.Len()),
+	}
+	for i := range c.NodeOf {
+		c.NodeOf[i] = -1
+	}
+	for _, i := range rules {
+		r := p.Rules[i]
+		node := g.node(c, r.Chain)
+		if !p.Nominated.Has(i) {
+			c.Run.Set(i)
+			continue
+		}
+		if c.Want == nil {
+			c.Want = []program.Bits{program.NewBits(len(g.patterns))}
+		}
+		n := &c.Nodes[node]
+		if n.Want == nil {
+			n.Want = []program.Bits{program.NewBits(len(g.patterns))}
+			g.relevant(c, r.Chain)
+		}
+		n.Want[0].Set(g.patternOf[i])
+		c.Want[0].Set(g.patternOf[i])
+	}
+	return c
+}
+
+// node finds or makes the node of a chain, and those of the chains that it begins with.
+func (g *grouping) node(c *program.Class, chain int) int {
+	if n := c.NodeOf[chain]; n >= 0 {
+		return int(n)
+	}
+	at := 0
+	for _, step := range g.compiler.chains.Steps(chain) {
+		next := slices.IndexFunc(c.Nodes, func(n program.Node) bool { return n.Parent == at && n.Step == step })
+		if next < 0 {
+			next = len(c.Nodes)
+			c.Nodes = append(c.Nodes, program.Node{Parent: at, Step: step})
+		}
+		at = next
+	}
+	c.NodeOf[chain] = int16(at)
+	return at
+}
+
+// relevant adds what matters to a chain's transformations.
+func (g *grouping) relevant(c *program.Class, chain int) {
+	for _, step := range g.compiler.chains.Steps(chain) {
+		set, ok := step.Relevant()
+		if !ok {
+			c.Changes = true
+			return
+		}
+		c.Relevant = byteset.Set(c.Relevant).Union(set)
+	}
+}

@@ -1,0 +1,178 @@
+// Package engine is the engine that the gateway runs: compiled programs, and the reference where a policy needs it.
+//
+// Invariant: a policy runs on a program only if the compiler supports every one of its rules; else all of its
+// transactions run on the reference, and Coverage says why.
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"gatehouse/rules"
+	"gatehouse/rules/compile"
+	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/coraza"
+	"gatehouse/rules/program"
+)
+
+// Mode says which engine judges.
+type Mode uint8
+
+// The modes.
+const (
+	// Program runs programs, and the reference for policies that need it.
+	Program Mode = iota
+	// Reference runs the reference for all policies.
+	Reference
+)
+
+// Options configure an Engine.
+type Options struct {
+	// Log receives what is worth knowing about loads; nil discards it.
+	Log *zap.Logger
+	// Target names matched values in the syntax of exclusions, as coraza.Options.Target does.
+	Target func(variable, key, processor string) string
+	Mode   Mode
+	// Bounds of the work for one request. Zero takes the defaults; they do not hold on the reference.
+	Bounds program.Bounds
+}
+
+// Engine loads policies. It is safe for concurrent use.
+type Engine struct {
+	options   Options
+	log       *zap.Logger
+	reference *coraza.Engine
+	compiler  *compile.Compiler
+	trees     *resolve.Cache
+}
+
+var _ rules.Engine = (*Engine)(nil)
+
+// Coverage says how many rules of a policy are compiled.
+type Coverage struct {
+	// Rules counts the rules and markers.
+	Rules int
+	// Reference are the rules for which the policy runs on the reference; none if it does not.
+	Reference []ReferenceRule
+}
+
+// ReferenceRule is a rule that only the reference evaluates.
+type ReferenceRule struct {
+	Source string
+	Line   int
+	Rule   int
+	Reason string
+}
+
+// New returns an engine without policies.
+func New(o Options) *Engine {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Engine{
+		options:   o,
+		log:       o.Log.Named("engine"),
+		reference: coraza.New(coraza.Options{Log: o.Log, Target: o.Target}),
+		compiler:  compile.New(),
+		trees:     new(resolve.Cache),
+	}
+}
+
+// Load loads p. Problems in its text are returned as rules.TextErrors, all of them at once.
+func (e *Engine) Load(p rules.Policy) (rules.RuleSet, error) {
+	reference, err := e.reference.Load(p)
+	if err != nil || e.options.Mode == Reference {
+		return reference, err
+	}
+	compiled, coverage := e.compile(p)
+	if len(coverage.Reference) == 0 && coverage.Rules != reference.Rules() {
+		coverage.Reference = []ReferenceRule{{
+			Reason: fmt.Sprintf("the reference has %d rules, the compiler %d", reference.Rules(), coverage.Rules),
+		}}
+	}
+	if len(coverage.Reference) > 0 {
+		for _, r := range coverage.Reference {
+			e.log.Warn("policy runs on the reference engine", zap.String("policy", p.Name), zap.String("source", r.Source),
+				zap.Int("line", r.Line), zap.Int("rule", r.Rule), zap.String("reason", r.Reason))
+		}
+		return &onReference{RuleSet: reference, coverage: coverage}, nil
+	}
+	if err := reference.Close(); err != nil {
+		return nil, err
+	}
+	return &onProgram{RuleSet: compiled, coverage: coverage}, nil
+}
+
+// compile compiles a policy. Without a program, the coverage says why.
+func (e *Engine) compile(p rules.Policy) (*program.RuleSet, Coverage) {
+	resolved, err := e.trees.Resolve(p.Sources)
+	if err != nil {
+		// The reference has read the text: what the compiler cannot read, the reference runs.
+		return nil, Coverage{Reference: problems(err)}
+	}
+	coverage := Coverage{Rules: len(resolved.Rules)}
+	for _, u := range resolved.Unsupported {
+		coverage.Reference = append(coverage.Reference, ReferenceRule{Source: u.Place.Source, Line: u.Place.Line, Reason: u.Reason})
+	}
+	compiled, unsupported := e.compiler.Program(resolved, compile.Options{Data: e.trees.Data, Bounds: e.options.Bounds})
+	for _, u := range unsupported {
+		coverage.Reference = append(coverage.Reference, ReferenceRule{
+			Source: u.Rule.Place.Source, Line: u.Rule.Place.Line, Rule: u.Rule.ID, Reason: u.Reason,
+		})
+	}
+	if len(coverage.Reference) > 0 {
+		return nil, coverage
+	}
+	return program.NewRuleSet(compiled, program.Options{
+		Limits: limitsOf(p.Limits), Target: e.options.Target, Settings: resolved.Settings,
+	}), coverage
+}
+
+// The limits of policies that set none.
+const (
+	defaultArguments = 1000
+	defaultJSONDepth = 128
+)
+
+func limitsOf(l rules.Limits) rules.Limits {
+	if l.Arguments <= 0 {
+		l.Arguments = defaultArguments
+	}
+	if l.JSONDepth <= 0 {
+		l.JSONDepth = defaultJSONDepth
+	}
+	return l
+}
+
+// problems are errors about the text as reasons.
+func problems(err error) []ReferenceRule {
+	var text rules.TextErrors
+	if !errors.As(err, &text) {
+		return []ReferenceRule{{Reason: err.Error()}}
+	}
+	var out []ReferenceRule
+	for _, e := range text {
+		out = append(out, ReferenceRule{Source: e.Source, Line: e.Line, Reason: e.Message})
+	}
+	return out
+}
+
+// onReference is a policy that the reference runs.
+type onReference struct {
+	rules.RuleSet
+	coverage Coverage
+}
+
+// Coverage says which rules need the reference.
+func (s *onReference) Coverage() Coverage { return s.coverage }
+
+// onProgram is a policy that a program runs.
+type onProgram struct {
+	*program.RuleSet
+	coverage Coverage
+}
+
+// Coverage says how many rules are compiled.
+func (s *onProgram) Coverage() Coverage { return s.coverage }

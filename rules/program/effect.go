@@ -1,0 +1,98 @@
+package program
+
+import (
+	"strconv"
+	"strings"
+
+	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program/variable"
+)
+
+// effect does what a setvar or ctl says.
+func (t *Tx) effect(e *Effect) {
+	switch e.Kind {
+	case resolve.SetVar:
+		t.setVar(e)
+	case resolve.UnsetVar:
+		t.unsetName(lowerText(t.expand(&e.key)))
+	case resolve.RemoveRules:
+		t.removed = append(t.removed, &e.Rules)
+		t.checkUnfold() // whether or not the rest of the chain matches
+	case resolve.RemoveTargets:
+		t.exceptions = append(t.exceptions, e.Effect)
+	case resolve.SetEngine:
+		switch e.Value {
+		case "on":
+			t.engine = engineOn
+		case "off":
+			t.engine = engineOff
+		case "detectiononly":
+			t.engine = engineDetectionOnly
+		}
+	case resolve.SetBodyProcessor:
+		if t.phase <= 1 {
+			t.vars.Singles[variable.ReqbodyProcessor] = e.Value
+		}
+	case resolve.ForceBody:
+		t.forceBody = e.Value == "on"
+	case resolve.SetBodyAccess:
+		if t.phase <= 1 {
+			t.bodyAccess = e.Value == "on"
+		}
+	case resolve.SetResponseAccess:
+		if t.phase <= 3 {
+			t.responseAccess = e.Value == "on"
+		}
+	case resolve.ForceResponseBody:
+		t.forceResponse = e.Value == "on"
+	}
+}
+
+// setVar sets a field of TX, or adds to it.
+func (t *Tx) setVar(e *Effect) {
+	constant := e.key.parts == nil
+	var name string
+	var old string
+	if constant {
+		old, _ = t.field(e.slot)
+	} else {
+		name = lowerText(t.expand(&e.key))
+		old, _ = t.fieldByName(name)
+	}
+	value, ok := assigned(old, t.expand(&e.text))
+	switch {
+	case !ok:
+	case constant:
+		t.set(e.slot, value)
+	default:
+		t.setName(name, value)
+	}
+}
+
+// assigned is what a field becomes; ok is false if it stays as it is. A text that begins with a sign is arithmetic if a
+// number follows; a sign alone stands for 0.
+func assigned(old, text string) (value string, ok bool) {
+	if text == "" || text[0] != '+' && text[0] != '-' {
+		return text, true
+	}
+	operand := 0
+	if len(text) > 1 {
+		n, err := strconv.Atoi(text[1:])
+		if err != nil {
+			return text, !strings.HasPrefix(text[1:], "tx.")
+		}
+		operand = n
+	}
+	sum := 0
+	if old != "" {
+		n, err := strconv.Atoi(old)
+		if err != nil {
+			return "", false
+		}
+		sum = n
+	}
+	if text[0] == '+' {
+		return strconv.Itoa(sum + operand), true
+	}
+	return strconv.Itoa(sum - operand), true
+}

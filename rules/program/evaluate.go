@@ -1,0 +1,237 @@
+package program
+
+import (
+	"strconv"
+
+	"gatehouse/rules"
+	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program/variable"
+)
+
+// evaluate runs a rule with the links of its chain, and answers whether all of them matched.
+func (t *Tx) evaluate(index int) bool {
+	r := t.program.Rules[index]
+	t.at = index
+	clear(t.matched)
+	t.matched = t.matched[:0]
+	rec := record{rule: r}
+	if !t.evaluateLink(r, r, index, &rec) {
+		return false
+	}
+	for _, link := range r.Next {
+		if !t.evaluateLink(link, r, -1, &rec) {
+			return false
+		}
+	}
+	if t.recorded(r) && (len(r.Next) > 0 || r.Operator() == nil) && r.message.set {
+		if message := t.expand(&r.message); message != "" {
+			rec.message, rec.data = message, ""
+			if r.data.set {
+				rec.data = t.expand(&r.data)
+			}
+		}
+	}
+	if r.SkipAfter != "" {
+		t.skipAfter = r.SkipAfter
+	}
+	if r.Skip > 0 {
+		t.skip = r.Skip
+	}
+	t.disrupt(r)
+	if r.Severity != resolve.NoSeverity && r.Severity < t.highestSeverity {
+		t.highestSeverity = r.Severity
+	}
+	if t.recorded(r) {
+		t.records = append(t.records, rec)
+	}
+	t.checkUnfold()
+	return true
+}
+
+func (t *Tx) recorded(r *Rule) bool { return r.Log || r.marked }
+
+// checkUnfold lets the rules run that folding had decided, if the rule that runs breaks what folding assumed.
+func (t *Tx) checkUnfold() {
+	if t.program.Unfolds.Has(t.at) {
+		t.unfold()
+	}
+}
+
+func (t *Tx) unfold() {
+	if !t.generic {
+		t.generic = true
+		orBits(t.active, t.program.Generic)
+	}
+}
+
+func (t *Tx) disrupt(r *Rule) {
+	switch r.Disruptive.Kind {
+	case resolve.Deny, resolve.Drop, resolve.Redirect:
+		i := &interruption{rule: r, phase: t.phase}
+		switch {
+		case t.engine == engineOn:
+			t.interruption = i
+		case t.engine == engineDetectionOnly && t.kept == nil:
+			t.kept = i
+		}
+	case resolve.Allow, resolve.AllowPhase, resolve.AllowRequest:
+		if t.engine == engineOn {
+			t.allow = r.Disruptive.Kind
+		}
+	}
+}
+
+// evaluateLink runs one rule of a chain on all its values and answers whether one matched.
+func (t *Tx) evaluateLink(r, starter *Rule, index int, rec *record) bool {
+	t.rule = r
+	if r.Operator() == nil {
+		t.onMatch(r, starter, match{}, rec)
+		return true
+	}
+	any := false
+	for i := range r.targets {
+		target := &r.targets[i]
+		if index >= 0 && t.program.Nominated.Has(index) {
+			t.found = t.candidateFields(t.found[:0], target, starter, index)
+		} else {
+			t.found = t.fieldsOf(t.found[:0], target, starter)
+		}
+		for j := range t.found {
+			f := &t.found[j]
+			if r.MultiMatch {
+				any = t.evaluateSteps(r, starter, f, rec) || any
+				continue
+			}
+			if value := t.transformed(r, f); t.test(r, value) {
+				any = true
+				t.onMatch(r, starter, match{f.variable, f.key, value}, rec)
+			}
+		}
+	}
+	return any
+}
+
+// evaluateSteps runs a rule with multiMatch: on the value and after every transformation that changes it.
+func (t *Tx) evaluateSteps(r, starter *Rule, f *field, rec *record) bool {
+	// The transformations come first, as the reference has them.
+	texts := append(t.steps[:0], f.value)
+	value := f.value
+	for _, step := range r.steps {
+		out, changed, err := step.Apply(&t.scratch, value)
+		if err == nil && changed {
+			value = out
+			texts = append(texts, out)
+		}
+	}
+	t.steps = texts
+	any := false
+	for _, s := range texts {
+		if t.test(r, s) {
+			any = true
+			t.onMatch(r, starter, match{f.variable, f.key, s}, rec)
+		}
+	}
+	return any
+}
+
+// candidateFields are the values of a target that patterns nominated for the rule.
+func (t *Tx) candidateFields(out []field, target *target, starter *Rule, index int) []field {
+	for c := t.look.heads[index].first; c != 0; {
+		candidate := t.look.candidates[c-1]
+		c = candidate.next
+		if f, ok := t.fieldOf(target, int(candidate.value)); ok && !t.excepted(target, starter, f.key) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// fieldOf is a value as the target sees it; ok is false if it does not.
+func (t *Tx) fieldOf(target *target, at int) (f field, ok bool) {
+	v := &t.look.values[at]
+	switch {
+	case v.variable == variable.TX:
+		if target.Variable != variable.TX || target.slot != int(v.index) || target.Regex != nil || target.Key == "" {
+			return f, false
+		}
+		return field{variable: variable.TX, key: target.Key, value: t.look.texts[v.text].s, at: at}, true
+	case v.variable.Kind() == variable.Single:
+		return field{variable: v.variable, value: t.look.texts[v.text].s, at: at}, target.Variable == v.variable
+	}
+	for _, s := range SourcesOf(target.Variable) {
+		if s.Variable != v.variable || s.Names != v.names {
+			continue
+		}
+		e := &t.vars.Lists[v.variable][v.index]
+		if !selected(target, v.variable, e) {
+			return f, false
+		}
+		return field{variable: s.Reported, key: e.Key, value: t.look.texts[v.text].s, at: at}, true
+	}
+	return f, false
+}
+
+// test decides a rule's operator.
+func (t *Tx) test(r *Rule, value string) bool {
+	var holds bool
+	t.spent += len(value) + 1
+	if most := t.program.Bounds.Work; most > 0 && t.spent > most {
+		if t.over == nil {
+			t.over = &rules.BoundError{What: "bytes of work", Limit: most}
+		}
+		return false
+	}
+	switch {
+	case r.compare != nil:
+		holds = r.compare(value, t.expand(&r.argument))
+	case r.captures:
+		t.captures.Reset()
+		holds = r.operator.Match(value, &t.captures)
+		if t.captures.Any() {
+			for i := range captureSlots - 1 {
+				if s, ok := t.captures.Field(i); ok {
+					t.set(i, s)
+				}
+			}
+		}
+	default:
+		holds = r.operator.Match(value, nil)
+	}
+	return holds != r.Rule.Operator.Negated
+}
+
+// onMatch notes a match and does what it causes.
+func (t *Tx) onMatch(r, starter *Rule, m match, rec *record) {
+	t.matched = append(t.matched, m)
+	t.lastMatch, t.matchedVar = m, m.value
+	for i := range r.effects {
+		t.effect(&r.effects[i])
+	}
+	if !t.recorded(starter) {
+		return
+	}
+	rec.targets = append(rec.targets, m)
+	// The message of a chain's starter, and of an action, is expanded when all has matched.
+	if r == starter && (len(r.Next) > 0 || r.Operator() == nil) {
+		return
+	}
+	if rec.message == "" && r.message.set {
+		rec.message = t.expand(&r.message)
+		if rec.message != "" && r.data.set {
+			rec.data = t.expand(&r.data)
+		}
+	}
+}
+
+// ruleField is a field of RULE.
+func (t *Tx) ruleField(key string) (string, bool) {
+	switch key {
+	case "id":
+		return strconv.Itoa(t.rule.logID), true
+	case "rev":
+		return t.rule.Revision, true
+	case "severity":
+		return severityName(t.rule.Severity), true
+	}
+	return "", false
+}

@@ -1,0 +1,310 @@
+package program
+
+import (
+	"gatehouse/rules"
+	"gatehouse/rules/program/byteset"
+	"gatehouse/rules/program/pattern"
+	"gatehouse/rules/program/variable"
+)
+
+// look is what was looked at in a transaction: the values, their transformations, and what patterns nominated.
+type look struct {
+	values []value
+	// Where the values of a variable begin in values, plus one; 0 if they are not in it.
+	singles, lists, names [variable.Count]int32
+	fields                []int32 // of TX, by slot; only set for those with a class
+
+	texts   []text
+	results []int32 // by value and node: index in texts plus one, 0 if not computed yet
+
+	candidates []candidate
+	heads      []candidateList // by rule
+	touched    []int32         // the rules with candidates
+	scratch    []*pattern.Scratch
+	wants      []Bits // by set, to build a union in
+
+	bytes int // scanned
+}
+
+// value is a value that classes know.
+type value struct {
+	class    *Class
+	variable variable.ID
+	names    bool
+	index    int32 // in the list, or the slot of a field of TX
+	text     int32 // in texts, of the value itself
+	// first is where its results begin, or -1. Without results, no node with patterns changes the value.
+	first int32
+}
+
+// text is a value after some transformations.
+type text struct {
+	s    string
+	mask byteset.Set
+}
+
+type candidate struct{ value, next int32 }
+
+type candidateList struct{ first, last int32 }
+
+func (l *look) single(v variable.ID) int { return int(l.singles[v]) - 1 }
+
+func (l *look) entry(s Source, i int) int {
+	base := l.lists[s.Variable]
+	if s.Names {
+		base = l.names[s.Variable]
+	}
+	if base == 0 {
+		return -1
+	}
+	return int(base) - 1 + i
+}
+
+func (l *look) tx(slot int) int {
+	if l.fields == nil {
+		return -1
+	}
+	return int(l.fields[slot]) - 1
+}
+
+func (l *look) reset() {
+	l.values = l.values[:0]
+	l.singles = [variable.Count]int32{}
+	l.lists = [variable.Count]int32{}
+	l.names = [variable.Count]int32{}
+	clear(l.fields)
+	clear(l.texts)
+	l.texts = l.texts[:0]
+	l.results = l.results[:0]
+	l.candidates = l.candidates[:0]
+	for _, r := range l.touched {
+		l.heads[r] = candidateList{}
+	}
+	l.touched = l.touched[:0]
+	l.bytes = 0
+}
+
+// lookAt looks at all values that are fixed from a phase on and were not before.
+func (t *Tx) lookAt(phase int) {
+	for ; t.looked < phase && t.looked < 4; t.looked++ {
+		for v := range variable.ID(variable.Count) {
+			if FixedFrom(v) != t.looked+1 {
+				continue
+			}
+			switch v.Kind() {
+			case variable.Single:
+				if c := t.program.Classes[v]; c != nil {
+					t.look.singles[v] = int32(len(t.look.values)) + 1
+					t.lookAtValue(c.Other, v, false, 0, t.vars.Singles[v])
+				}
+			case variable.Collection:
+				t.lookAtList(v)
+			}
+		}
+		if t.looked == 0 {
+			t.lookAtFields()
+		}
+	}
+}
+
+func (t *Tx) lookAtList(v variable.ID) {
+	list := t.vars.Lists[v]
+	if len(list) == 0 {
+		return
+	}
+	if c := t.program.Classes[v]; c != nil {
+		t.look.lists[v] = int32(len(t.look.values)) + 1
+		for i := range list {
+			t.lookAtValue(c.of(keyOf(v, &list[i])), v, false, i, list[i].Value)
+		}
+	}
+	if c := t.program.NameClasses[v]; c != nil {
+		t.look.names[v] = int32(len(t.look.values)) + 1
+		for i := range list {
+			t.lookAtValue(c.of(keyOf(v, &list[i])), v, true, i, list[i].Key)
+		}
+	}
+}
+
+func (t *Tx) lookAtFields() {
+	for slot, class := range t.program.FieldClasses {
+		if value, ok := t.field(slot); ok {
+			t.look.fields[slot] = int32(len(t.look.values)) + 1
+			t.lookAtValue(class, variable.TX, false, slot, value)
+		}
+	}
+}
+
+func (c *Classes) of(key string) *Class {
+	if c.ByKey != nil {
+		if class, ok := c.ByKey[key]; ok {
+			return class
+		}
+	}
+	return c.Other
+}
+
+// lookAtValue registers a value, and nominates rules for it.
+func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s string) {
+	l := &t.look
+	if t.over != nil {
+		return
+	}
+	if most := t.program.Bounds.Values; most > 0 && len(l.values) >= most {
+		t.over = &rules.BoundError{What: "values", Limit: most}
+		return
+	}
+	mask := byteset.Of(s)
+	l.texts = append(l.texts, text{s, mask})
+	l.values = append(l.values, value{class: c, variable: v, names: names, index: int32(index), text: int32(len(l.texts)) - 1, first: -1})
+	orBits(t.active, c.Run)
+	if c.Want == nil {
+		return
+	}
+	at := int32(len(l.values)) - 1
+	if !c.Changes && !mask.Intersects(c.Relevant) {
+		t.nominate(at, int32(len(l.texts))-1, c.Want)
+		return
+	}
+	first := int32(len(l.texts)) - 1
+	for n := range c.Nodes {
+		if c.Nodes[n].Want != nil {
+			t.result(at, n)
+		}
+	}
+	last := int32(len(l.texts))
+	if last == first+1 {
+		t.nominate(at, first, c.Want)
+		return
+	}
+	results := l.results[l.values[at].first:]
+	for k := first; k < last; k++ {
+		wanted := false
+		for i := range l.wants {
+			clear(l.wants[i])
+		}
+		for n := range c.Nodes {
+			if want := c.Nodes[n].Want; want != nil && results[n] == k+1 {
+				wanted = true
+				for i := range want {
+					orBits(l.wants[i], want[i])
+				}
+			}
+		}
+		if wanted {
+			t.nominate(at, k, l.wants)
+		}
+	}
+}
+
+// nominate looks for patterns in a text of a value, and notes the rules that have to decide it.
+func (t *Tx) nominate(at, textAt int32, wants []Bits) {
+	l := &t.look
+	text := &l.texts[textAt]
+	for i, set := range t.program.Sets {
+		if wants[i] == nil {
+			continue
+		}
+		l.bytes += len(text.s) + 1
+		if most := t.program.Bounds.Bytes; most > 0 && l.bytes > most {
+			t.over = &rules.BoundError{What: "bytes", Limit: most}
+			return
+		}
+		found := set.Nominate(l.scratch[i], text.s, text.mask, wants[i])
+		uses := t.program.Uses[i]
+		for p := range found.All() {
+			for _, use := range uses[p] {
+				if t.holds(at, use.Chain, textAt) {
+					t.addCandidate(use.Rule, at)
+				}
+			}
+		}
+	}
+}
+
+// holds says whether a text is what the chain makes of the value.
+func (t *Tx) holds(at int32, chain int, textAt int32) bool {
+	v := &t.look.values[at]
+	n := v.class.NodeOf[chain]
+	if n < 0 {
+		return false
+	}
+	if v.first < 0 {
+		return v.text == textAt
+	}
+	return t.look.results[v.first+int32(n)] == textAt+1
+}
+
+func (t *Tx) addCandidate(rule int, at int32) {
+	l := &t.look
+	head := &l.heads[rule]
+	l.candidates = append(l.candidates, candidate{value: at, next: 0})
+	number := int32(len(l.candidates)) // plus one
+	if head.last == 0 {
+		head.first = number
+		l.touched = append(l.touched, int32(rule))
+		t.active.Set(rule)
+	} else {
+		l.candidates[head.last-1].next = number
+	}
+	head.last = number
+}
+
+// result is what a node makes of a value, as an index in texts.
+func (t *Tx) result(at int32, node int) int32 {
+	l := &t.look
+	v := &l.values[at]
+	if v.first < 0 {
+		v.first = int32(len(l.results))
+		n := len(v.class.Nodes)
+		l.results = append(l.results, make([]int32, n)...)
+		l.results[v.first] = v.text + 1
+	}
+	if known := l.results[v.first+int32(node)]; known != 0 {
+		return known - 1
+	}
+	n := &v.class.Nodes[node]
+	in := t.result(at, n.Parent)
+	out := in
+	if from := l.texts[in]; !n.Step.Unchanged(from.mask, from.s) {
+		s, _, err := n.Step.Apply(&t.scratch, from.s)
+		if err == nil && s != from.s {
+			out = t.textOf(v, s)
+		}
+	}
+	l.results[v.first+int32(node)] = out + 1
+	return out
+}
+
+// textOf is the index of a text of the value. Equal ones are kept once, if they were made together.
+func (t *Tx) textOf(v *value, s string) int32 {
+	l := &t.look
+	for i := v.text; int(i) < len(l.texts) && i < v.text+16; i++ {
+		if l.texts[i].s == s {
+			return i
+		}
+	}
+	l.texts = append(l.texts, text{s, byteset.Of(s)})
+	return int32(len(l.texts)) - 1
+}
+
+// transformed is the value of a field after the transformations of a rule.
+func (t *Tx) transformed(r *Rule, f *field) string {
+	if len(r.steps) == 0 {
+		return f.value
+	}
+	if f.at >= 0 {
+		v := &t.look.values[f.at]
+		if n := v.class.NodeOf[r.Chain]; n >= 0 {
+			if v.first < 0 && v.class.Nodes[n].Want != nil {
+				return f.value
+			}
+			return t.look.texts[t.result(int32(f.at), int(n))].s
+		}
+	}
+	s := f.value
+	for _, step := range r.steps {
+		s, _, _ = step.Apply(&t.scratch, s)
+	}
+	return s
+}

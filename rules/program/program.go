@@ -1,0 +1,141 @@
+package program
+
+import (
+	"sync"
+
+	"gatehouse/rules/program/byteset"
+	"gatehouse/rules/program/pattern"
+	"gatehouse/rules/program/transform"
+	"gatehouse/rules/program/variable"
+)
+
+// Program is a compiled policy. It is immutable and safe for concurrent use. Rules are known by their index in Rules.
+type Program struct {
+	// Rules are the rules and markers of the policy in the order of the text.
+	Rules []*Rule
+	// Phases are the rules of each phase, 1 to 5. Markers are in all of them.
+	Phases [6]Bits
+	// Markers are the indexes of the markers of a name, in order.
+	Markers map[string][]int
+
+	// Always are the rules that run in every transaction as long as what folding assumed holds; Generic are those that
+	// have to run when it does not hold any longer.
+	Always, Generic Bits
+	// Folded are the assignments to TX that folded rules would have made, by phase in the order of the rules.
+	Folded [6][]Assignment
+	// Acts are the folded rules that have an effect. Where one is skipped, what folding assumed does not hold any longer.
+	Acts Bits
+	// Unfolds are the rules that remove a rule of Acts, or allow one away.
+	Unfolds Bits
+	// Nominated are the rules whose operator can only match values that a pattern nominated.
+	Nominated Bits
+	// Triggers are by field of TX the rules that run once the field is set.
+	Triggers map[int][]int
+
+	// Sets hold the patterns of nominated rules; Uses are by set and pattern the rules that have it.
+	Sets []*pattern.Set
+	Uses [][][]Use
+	// Classes say what to do with the values of a variable; nil for variables that no rule looks at by value.
+	Classes [variable.Count]*Classes
+	// NameClasses are for the keys of a collection as values.
+	NameClasses [variable.Count]*Classes
+	// FieldClasses are for the fields of TX that no rule writes.
+	FieldClasses map[int]*Class
+
+	// DetectOnly says that mode detect may run every rule: none of them makes block run differently. Without it, what mode
+	// block would do is kept from the caller.
+	DetectOnly bool
+	// Bounds of one transaction.
+	Bounds Bounds
+
+	names *nameTable
+	pool  sync.Pool // of *Tx
+}
+
+// Assignment sets a field of TX.
+type Assignment struct {
+	Rule  int
+	Slot  int
+	Value string
+}
+
+// Use is a rule that has a pattern, and the chain of transformations in front of it.
+type Use struct{ Rule, Chain int }
+
+// Classes are what to do with the values of a variable, by key.
+type Classes struct {
+	// Other is for keys that no selector names.
+	Other *Class
+	// ByKey is for keys that one names, as keyOf gives them.
+	ByKey map[string]*Class
+}
+
+// Class is what to do with a value.
+type Class struct {
+	// Run are the rules that run because the value is there.
+	Run Bits
+	// Nodes are the transformations, each after its parent. The first is the value itself.
+	Nodes []Node
+	// NodeOf is the node of a chain, by its number, or -1.
+	NodeOf []int16
+	// Want are by set the patterns of all nodes.
+	Want []Bits
+	// Relevant are the bytes without which no node with patterns changes the value. With Changes, no such bytes exist.
+	Relevant byteset.Set
+	Changes  bool
+}
+
+// Node is a chain of transformations, or what chains have in common.
+type Node struct {
+	Parent int
+	Step   *transform.Func // nil for the value itself
+	// Want are by set the patterns to look for; nil if there are none.
+	Want []Bits
+}
+
+// Bounds are the most that one transaction does. Zero values are no bounds.
+type Bounds struct {
+	Values int // values looked at
+	Bytes  int // bytes scanned for patterns, each transformation counted again
+	Work   int // bytes given to operators
+}
+
+// Seal makes a program, whose exported fields are set, ready to run.
+func (p *Program) Seal(names *Names) {
+	p.names = names.latest.Load()
+	p.pool.New = func() any { return newTx(p) }
+}
+
+// marker is the index of the first marker of that name after a rule, or -1.
+func (p *Program) marker(name string, after int) int {
+	for _, i := range p.Markers[name] {
+		if i > after {
+			return i
+		}
+	}
+	return -1
+}
+
+// fixedFrom is the phase from which on a single variable keeps its value; never for those that rules change.
+func FixedFrom(v variable.ID) int {
+	switch v {
+	case variable.HighestSeverity, variable.MatchedVar, variable.MatchedVarName, variable.MatchedVars, variable.TX, variable.Rule:
+		return never
+	case variable.ArgumentsLimitReached, variable.FilesCombinedSize, variable.InboundDataError, variable.MultipartDataAfter,
+		variable.MultipartDuplicatePartHeader, variable.MultipartInvalidQuoting, variable.MultipartStrictError,
+		variable.ReqbodyError, variable.ReqbodyErrorMsg, variable.ReqbodyProcessor, variable.ReqbodyProcessorError,
+		variable.ReqbodyProcessorErrorMsg, variable.RequestBody, variable.RequestBodyLength,
+		variable.ArgsPost, variable.Files, variable.FilesNames, variable.FilesSizes, variable.FilesTmpContent,
+		variable.FilesTmpNames, variable.MultipartFilename, variable.MultipartFilenameCharset,
+		variable.MultipartFilenameLanguage, variable.MultipartName, variable.MultipartPartHeaders, variable.RequestXML:
+		return 2
+	case variable.ResponseContentType, variable.ResponseProtocol, variable.ResponseStatus, variable.ResponseHeaders:
+		return 3
+	case variable.ResponseBody, variable.ResponseContentLength, variable.OutboundDataError, variable.ResBodyProcessor,
+		variable.ResponseArgs, variable.ResponseXML:
+		return 4
+	}
+	return 1
+}
+
+const never = 99

@@ -1,0 +1,171 @@
+package program
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatehouse/rules"
+	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program/variable"
+)
+
+// The tags by which lowered text marks its own rules.
+const (
+	tagInternal  = "gatehouse/internal"
+	tagExclusion = "gatehouse/exclusion:"
+)
+
+// marks reads our own tags: the exclusions that the rule stands for, and whether it is to be hidden.
+func marks(tags []string) (exclusions []string, internal bool) {
+	for _, tag := range tags {
+		if tag == tagInternal {
+			internal = true
+		}
+		if name, ok := strings.CutPrefix(tag, tagExclusion); ok {
+			exclusions = append(exclusions, name)
+		}
+	}
+	return exclusions, internal
+}
+
+// collect is what the transaction found. Its strings are its own.
+func (t *Tx) collect(name func(variable, key, processor string) string) *rules.Result {
+	result := &rules.Result{Uninspected: t.engine == engineOff, Scores: t.scores()}
+	processor := t.vars.Singles[variable.ReqbodyProcessor]
+	for i := range t.records {
+		rec := &t.records[i]
+		if rec.rule.internal || len(rec.rule.exclusions) > 0 {
+			for _, name := range rec.rule.exclusions {
+				if !slices.Contains(result.Exclusions, name) {
+					result.Exclusions = append(result.Exclusions, name)
+				}
+			}
+			continue
+		}
+		result.Matches = append(result.Matches, t.match(rec, name, processor))
+	}
+	return result
+}
+
+func (t *Tx) match(rec *record, name func(variable, key, processor string) string, processor string) rules.Match {
+	r := rec.rule
+	m := rules.Match{
+		Rule:     r.ID,
+		Phase:    rules.Phase(r.Phase),
+		Message:  strings.Clone(rec.message),
+		Data:     strings.Clone(rec.data),
+		Severity: severityText(r.Severity),
+		Tags:     slices.Clone(r.Tags),
+		File:     r.Place.Source,
+		Line:     r.Place.Line,
+	}
+	switch r.Disruptive.Kind {
+	case resolve.Deny, resolve.Drop, resolve.Redirect:
+		m.Disruptive = true
+	}
+	for i := range rec.targets {
+		d := &rec.targets[i]
+		if d.variable == variable.Unknown {
+			continue
+		}
+		shown := d.variable
+		if shown == variable.RequestXML {
+			shown = variable.XML // as rules and exclusions write it
+		}
+		target := rules.MatchedTarget{Variable: shown.Name(), Value: strings.Clone(d.value)}
+		target.Target = name(t.place(d, shown), d.key, processor)
+		if d.key != "" {
+			target.Variable += ":" + d.key
+		}
+		m.Targets = append(m.Targets, target)
+	}
+	return m
+}
+
+// place is the variable that a value came from: ARGS and ARGS_NAMES hold the arguments of query and body together. A
+// name that both have is told by its value; if that does not help either, the variable stays as it is.
+func (t *Tx) place(m *match, shown variable.ID) string {
+	suffix := ""
+	switch shown {
+	case variable.Args:
+	case variable.ArgsNames:
+		suffix = "_NAMES"
+	default:
+		return shown.Name()
+	}
+	query, inQuery := t.argument(variable.ArgsGet, m)
+	post, inBody := t.argument(variable.ArgsPost, m)
+	switch {
+	case !post && query, inQuery && !inBody:
+		return "ARGS_GET" + suffix
+	case !query && post, inBody && !inQuery:
+		return "ARGS_POST" + suffix
+	}
+	return shown.Name()
+}
+
+// argument says whether a list of arguments has the key of a match, and whether it has its value under it.
+func (t *Tx) argument(v variable.ID, m *match) (key, value bool) {
+	for i := range t.vars.Lists[v] {
+		if e := &t.vars.Lists[v][i]; e.Key == m.key {
+			key = true
+			value = value || e.Value == m.value
+		}
+	}
+	return key, value
+}
+
+var severities = []string{"emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"}
+
+// severityName is the name as %{RULE.severity} shows it.
+func severityName(s int) string {
+	if s < 0 || s >= len(severities) {
+		return "unset"
+	}
+	return severities[s]
+}
+
+// severityText is the name as SecLang writes it, empty for none.
+func severityText(s int) string {
+	if s == resolve.NoSeverity {
+		return ""
+	}
+	return strings.ToUpper(severityName(s))
+}
+
+// categories are the attack classes that CRS scores on their own.
+var categories = []string{
+	"sql_injection", "xss", "rce", "lfi", "rfi", "php_injection", "http_violation", "session_fixation",
+}
+
+// scores reads the scores that CRS keeps in TX.
+func (t *Tx) scores() rules.Scores {
+	score := func(name string) int {
+		text, ok := t.fieldByName(name)
+		if !ok {
+			return 0
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return 0 // not set by CRS
+		}
+		return n
+	}
+	s := rules.Scores{
+		Inbound:           score("blocking_inbound_anomaly_score"),
+		InboundThreshold:  score("inbound_anomaly_score_threshold"),
+		Outbound:          score("blocking_outbound_anomaly_score"),
+		OutboundThreshold: score("outbound_anomaly_score_threshold"),
+		Detection:         score("detection_inbound_anomaly_score"),
+	}
+	for _, c := range categories {
+		if n := score(c + "_score"); n != 0 {
+			if s.Categories == nil {
+				s.Categories = make(map[string]int)
+			}
+			s.Categories[c] = n
+		}
+	}
+	return s
+}

@@ -1,0 +1,215 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+
+	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program/operator"
+	"gatehouse/rules/program/transform"
+	"gatehouse/rules/program/variable"
+)
+
+// Rule is a resolved rule made ready to run. It knows nothing of the other rules of its policy, so that policies share
+// it. It is immutable.
+type Rule struct {
+	*resolve.Rule
+	targets []target
+	// operator decides; with compare, its argument is expanded first. Both are nil for actions and markers.
+	operator operator.Operator
+	compare  operator.Comparison
+	argument template
+	captures bool // it captures and the operator can
+
+	// Chain numbers the transformations: rules with equal ones have the same number.
+	Chain   int
+	steps   []*transform.Func
+	effects []Effect
+	message template
+	data    template
+	// Next are the links of the chain.
+	Next []*Rule
+	// logID is the id that %{rule.id} shows: that of the starter.
+	logID int
+	// exclusions are those that the rule stands for, internal says that it is never shown; marked is either.
+	exclusions       []string
+	internal, marked bool
+}
+
+type target struct {
+	resolve.Target
+	slot int // of TX:key
+}
+
+// Effect is a setvar or ctl made ready to run.
+type Effect struct {
+	*resolve.Effect
+	key, text template
+	// slot is that of a constant key.
+	slot int
+}
+
+// Chains numbers transformation chains. The zero Chains is ready for use; it is not safe for concurrent use.
+type Chains struct {
+	numbers map[string]int
+	steps   [][]*transform.Func
+}
+
+// Number finds or gives the number of a chain. The empty chain is 0.
+func (c *Chains) Number(names []string) (int, error) {
+	if c.numbers == nil {
+		c.numbers = map[string]int{"": 0}
+		c.steps = [][]*transform.Func{nil}
+	}
+	key := ""
+	var steps []*transform.Func
+	for _, name := range names {
+		f, ok := transform.Lookup(name)
+		if !ok {
+			return 0, fmt.Errorf("there is no transformation %s", name)
+		}
+		key += " " + f.Name()
+		steps = append(steps, f)
+	}
+	if n, ok := c.numbers[key]; ok {
+		return n, nil
+	}
+	n := len(c.steps)
+	c.numbers[key] = n
+	c.steps = append(c.steps, steps)
+	return n, nil
+}
+
+// Len is one more than the largest number.
+func (c *Chains) Len() int { return max(len(c.steps), 1) }
+
+// Steps are the transformations of a chain.
+func (c *Chains) Steps(number int) []*transform.Func { return c.steps[number] }
+
+// NewRule makes a rule ready to run. Data finds the files and data sets of its operator. An error says why only the
+// reference can run it.
+func NewRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.Rule) operator.Data) (*Rule, error) {
+	out, err := newRule(r, names, chains, data, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, link := range r.Links {
+		next, err := newRule(link, names, chains, data, r)
+		if err != nil {
+			return nil, err
+		}
+		out.Next = append(out.Next, next)
+	}
+	return out, nil
+}
+
+func newRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.Rule) operator.Data, starter *resolve.Rule) (*Rule, error) {
+	if r.Unsupported != "" {
+		return nil, errors.New(r.Unsupported)
+	}
+	out := &Rule{Rule: r, logID: starter.ID}
+	out.exclusions, out.internal = marks(r.Tags)
+	out.marked = out.internal || len(out.exclusions) > 0
+	for _, t := range r.Targets {
+		switch t.Variable {
+		case variable.Rule, variable.Env:
+			return nil, fmt.Errorf("%s as a variable", t.Variable.Name())
+		case variable.MatchedVar, variable.MatchedVarName:
+			if r == starter {
+				return nil, fmt.Errorf("%s outside a chain", t.Variable.Name())
+			}
+		}
+		compiled := target{Target: t}
+		if t.Variable == variable.TX && t.Regex == nil && t.Key != "" {
+			compiled.slot = names.Slot(t.Key)
+		}
+		out.targets = append(out.targets, compiled)
+	}
+	var err error
+	if out.Chain, err = chains.Number(r.Transformations); err != nil {
+		return nil, err
+	}
+	out.steps = chains.Steps(out.Chain)
+	if r.Operator != nil {
+		if err := out.setOperator(names, data, r == starter); err != nil {
+			return nil, err
+		}
+	}
+	for i := range r.Effects {
+		e, err := newEffect(&r.Effects[i], names)
+		if err != nil {
+			return nil, err
+		}
+		out.effects = append(out.effects, e)
+	}
+	out.message, out.data = newTemplate(r.Message, names), newTemplate(r.Data, names)
+	for _, m := range []*template{&out.message, &out.data} {
+		if err := supported(m, false); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (r *Rule) setOperator(names *Names, data func(*resolve.Rule) operator.Data, starter bool) error {
+	o := r.Operator()
+	if o.Name == "restpath" {
+		return errors.New("@restpath")
+	}
+	if compare, ok := operator.Compare(o.Name); ok && !o.Macro.Constant() {
+		r.compare, r.argument = compare, newTemplate(o.Macro, names)
+		return supported(&r.argument, starter)
+	}
+	var err error
+	if r.operator, err = operator.Compile(o.Name, o.Argument, data(r.Rule)); err != nil {
+		return err
+	}
+	r.captures = r.Capture && operator.CanCapture(o.Name)
+	return nil
+}
+
+// Operator is the operator of the rule, nil for actions and markers.
+func (r *Rule) Operator() *resolve.Operator { return r.Rule.Operator }
+
+func newEffect(e *resolve.Effect, names *Names) (Effect, error) {
+	out := Effect{Effect: e}
+	switch e.Kind {
+	case resolve.SetVar, resolve.UnsetVar:
+		out.key, out.text = newTemplate(e.Key, names), newTemplate(e.Text, names)
+		if out.key.parts == nil {
+			out.slot = names.Slot(lowerText(out.key.text))
+		}
+		for _, m := range []*template{&out.key, &out.text} {
+			if err := supported(m, false); err != nil {
+				return out, err
+			}
+		}
+	case resolve.SetResponseProcessor:
+		return out, errors.New("ctl:responseBodyProcessor")
+	}
+	return out, nil
+}
+
+// supported says whether a template can be expanded as the reference does. Before a rule matched, what matched last is
+// that of an earlier rule.
+func supported(m *template, beforeMatch bool) error {
+	for _, p := range m.parts {
+		switch p.variable {
+		case variable.Env:
+			return errors.New("%{ENV} in a text")
+		case variable.Rule:
+			if p.key == "msg" || p.key == "logdata" {
+				return errors.New("%{RULE." + p.key + "} in a text")
+			}
+		case variable.MatchedVar, variable.MatchedVarName:
+			if beforeMatch {
+				return errors.New("%{" + p.text + "} before anything matched")
+			}
+		case variable.TX:
+			if p.key == "" {
+				return errors.New("%{TX} without a key")
+			}
+		}
+	}
+	return nil
+}

@@ -183,6 +183,9 @@ func (x *exchange) clientFailed(err error) {
 		x.refuse()
 		return
 	}
+	if x.malformedBody() {
+		return
+	}
 	if malformed(err) {
 		x.refusal = &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: err.Error()}
 		x.refuse()
@@ -191,8 +194,22 @@ func (x *exchange) clientFailed(err error) {
 	x.clientGone()
 }
 
+// malformedBody refuses the request if its body broke the rules of HTTP/2, and reports whether it did.
+func (x *exchange) malformedBody() bool {
+	problem := listener.MalformedBody(x.request)
+	if problem == "" {
+		return false
+	}
+	x.refusal = &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: problem}
+	x.refuse()
+	return true
+}
+
 // clientGone ends a request for whose reply nobody waits any more.
 func (x *exchange) clientGone() {
+	if x.malformedBody() { // then it was the gateway that ended the stream
+		return
+	}
 	if !x.delivering {
 		x.access.Status = statusClientGone
 	}
@@ -225,5 +242,5 @@ func (x *exchange) recovered() {
 // malformed says whether a body could not be read because its framing is wrong: net/http's errors for chunks and
 // lengths, which have no type of their own where they are not io.ErrUnexpectedEOF.
 func malformed(err error) bool {
-	return errors.Is(err, listener.ErrBodyMalformed) || errors.Is(err, http.ErrBodyReadAfterClose) || strings.Contains(err.Error(), "chunk") || strings.Contains(err.Error(), "trailer")
+	return errors.Is(err, http.ErrBodyReadAfterClose) || strings.Contains(err.Error(), "chunk") || strings.Contains(err.Error(), "trailer")
 }

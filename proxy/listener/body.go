@@ -24,6 +24,15 @@ func SetBodyIdle(r *http.Request, d time.Duration) {
 	}
 }
 
+// MalformedBody says how the body or the trailer of r broke the rules of HTTP/2, empty if they did not so far. Then
+// the caller records it: no hook is called for it.
+func MalformedBody(r *http.Request) string {
+	if b, ok := r.Body.(*http2Body); ok && b.stream != nil {
+		return b.conn.bodyProblem(b.stream, true)
+	}
+	return ""
+}
+
 // http1Body bounds the time between two bytes of a request body on HTTP/1.1 by the connection's read deadline. The
 // deadline is set before the handler runs, so that it also bounds what the server reads of a body that the handler
 // left unread.
@@ -116,7 +125,8 @@ func (b *http1Body) finish() {
 type http2Body struct {
 	io.ReadCloser
 	controller *http.ResponseController
-	problem    func() string // what is wrong with the body, empty if nothing is; nil if that is never known
+	conn       *http2Conn
+	stream     *http2Stream // nil if the client has reset it
 	watch      watch
 }
 
@@ -138,8 +148,8 @@ func (b *http2Body) Read(p []byte) (int, error) {
 	case err == nil:
 	case idle:
 		return n, ErrBodyIdle
-	case err != io.EOF && b.problem != nil:
-		if problem := b.problem(); problem != "" {
+	case err != io.EOF && b.stream != nil:
+		if problem := b.conn.bodyProblem(b.stream, false); problem != "" {
 			return n, fmt.Errorf("%w: %s", ErrBodyMalformed, problem)
 		}
 	}

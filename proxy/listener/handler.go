@@ -66,7 +66,7 @@ func (l *Listener) serveHTTP2(w http.ResponseWriter, r *http.Request, info *Conn
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		body := newHTTP2Body(r.Body, w, info.bodyIdle)
-		body.problem = func() string { return info.http2.bodyProblem(stream) }
+		body.conn, body.stream = info.http2, stream
 		defer body.finish()
 		r.Body = body
 	}
@@ -84,7 +84,7 @@ func answerRefused(w *http2Writer, s *http2Stream) {
 		reply = plainReply(s.refusal.status)
 	}
 	writeReply(w, s.refusal.status, reply)
-	if s.malformedRequest() {
+	if s.refusal.resets {
 		w.Flush()
 		panic(http.ErrAbortHandler)
 	}

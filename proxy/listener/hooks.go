@@ -35,7 +35,8 @@ type Hooks struct {
 	// load balancers' TCP health checks make them, are not reported.
 	Failed func(info *ConnInfo, cause Failure)
 	// HTTP2Error is called once for each connection that ends, and for each stream that is reset, because of what
-	// the client sent in HTTP/2, unless Refused was called or the handler of the request was told (ErrBodyMalformed).
+	// the client sent in HTTP/2, unless Refused was called for it or the handler of the request records it
+	// (MalformedBody).
 	HTTP2Error func(info *ConnInfo, fault HTTP2Error)
 	// CertificateReloaded is called when a certificate's files changed: err is nil if the new ones are served, else
 	// the old ones stay.

@@ -81,18 +81,18 @@ type http2Stream struct {
 	left      int64         // bytes that the body still has to have by its content-length, -1 if there is none
 	ended     bool          // by the client
 	handling  bool          // a handler has taken it
+	finished  bool          // the handler has returned
+	resets    bool          // the server is going to reset the stream
 	malformed string        // what is wrong with the body or the trailer
+	told      bool          // the handler knows of it
+	reset     string        // the kind of the reset that the handler may still learn the reason of
 }
 
 // http2Refusal is what a refused request is answered with.
 type http2Refusal struct {
 	status int
 	reply  []byte // in HTTP/1.1
-}
-
-// malformedRequest says whether the request was refused and its stream is to be reset after the reply.
-func (s *http2Stream) malformedRequest() bool {
-	return s.refusal != nil && s.refusal.status == http.StatusBadRequest
+	resets bool   // the stream is reset after the reply
 }
 
 func newHTTP2Conn(c net.Conn, info *ConnInfo, hooks Hooks) *http2Conn {
@@ -251,7 +251,8 @@ func (c *http2Conn) request(id uint32) {
 	}
 	fields := b.fields
 	if status != 0 {
-		s.refusal = &http2Refusal{status: status, reply: c.hooks.refused(c.info, status, detail)}
+		s.resets = status == http.StatusBadRequest && r.method != http.MethodHead // whose reply ends the stream by itself
+		s.refusal = &http2Refusal{status: status, reply: c.hooks.refused(c.info, status, detail), resets: s.resets}
 		fields = standIn(r.method)
 	} else if r.length != nil {
 		s.left = *r.length
@@ -278,28 +279,33 @@ func (c *http2Conn) trailer(id uint32) {
 		}
 		if fields = b.fields; problem != "" {
 			s.spoil(problem)
+			s.resets = true
 			fields = []hpack.HeaderField{{Name: ":malformed"}}
 		}
-		s.end()
+		c.clientEnds(s)
 	}
 	c.mu.Unlock()
 	c.pass(fields)
 }
 
-// pass encodes a header list for the server, in one frame.
+// pass encodes a header list for the server.
 func (c *http2Conn) pass(fields []hpack.HeaderField) {
 	b := &c.block
 	c.encoded.Reset()
+	c.encoded.Write(b.priority)
 	for _, f := range fields {
 		_ = c.encoder.WriteField(f) // a buffer takes all
 	}
-	h := frameHeader{
-		length: c.encoded.Len() + len(b.priority), kind: frameHeaders,
-		flags: b.header.flags&(flagEndStream|flagPriority) | flagEndHeaders, stream: b.header.stream,
+	h := frameHeader{kind: frameHeaders, flags: b.header.flags & (flagEndStream | flagPriority), stream: b.header.stream}
+	c.frame = c.frame[:0]
+	for first := true; first || c.encoded.Len() > 0; first = false {
+		part := c.encoded.Next(http2FrameBytes)
+		if h.length = len(part); c.encoded.Len() == 0 {
+			h.flags |= flagEndHeaders
+		}
+		c.frame = append(h.append(c.frame), part...)
+		h.kind, h.flags = frameContinuation, 0
 	}
-	c.frame = h.append(c.frame[:0])
-	c.frame = append(c.frame, b.priority...)
-	c.frame = append(c.frame, c.encoded.Bytes()...)
 	c.ready = c.frame
 }
 
@@ -327,10 +333,11 @@ func (c *http2Conn) countData(h frameHeader) error {
 	if s.left >= 0 {
 		if s.left -= int64(n); s.left < 0 {
 			s.spoil("the body is longer than its content-length")
+			s.resets = true
 		}
 	}
 	if h.has(flagEndStream) {
-		s.end()
+		c.clientEnds(s)
 	}
 	return nil
 }
@@ -342,11 +349,20 @@ func (s *http2Stream) spoil(problem string) {
 	}
 }
 
-// end notes that the client has sent all.
-func (s *http2Stream) end() {
+// clientEnds notes that the client has sent all of s. c.mu is held.
+func (c *http2Conn) clientEnds(s *http2Stream) {
 	s.ended = true
 	if s.left > 0 {
 		s.spoil("the body is shorter than its content-length")
+	}
+	c.settle(s)
+}
+
+// settle lets go of a stream that both sides have ended, unless a reset is still to come. If the client has not ended
+// it, one comes. c.mu is held.
+func (c *http2Conn) settle(s *http2Stream) {
+	if s.ended && s.finished && !s.resets {
+		delete(c.streams, s.id)
 	}
 }
 

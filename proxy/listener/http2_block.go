@@ -83,7 +83,7 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 // release lets go of the fields, and of buffers that only a large list needs.
 func (b *headerBlock) release() {
 	clear(b.fields)
-	if cap(b.encoded) > 16<<10 {
+	if cap(b.encoded) > http2FrameBytes {
 		b.encoded = nil
 	}
 	if cap(b.fields) > 256 {

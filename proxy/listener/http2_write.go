@@ -84,12 +84,12 @@ func (w *frameWatch) frame() {
 	}
 }
 
-// isRefused says whether the request of a stream was refused as malformed.
+// isRefused says whether the server resets a stream because its request was refused.
 func (c *http2Conn) isRefused(id uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[id]
-	return s != nil && s.malformedRequest()
+	return s != nil && s.refusal != nil && s.refusal.resets
 }
 
 // reset takes note that the server resets a stream, and reports it if no request's own record tells of it.
@@ -97,7 +97,8 @@ func (c *http2Conn) reset(id, code uint32) {
 	c.mu.Lock()
 	s := c.streams[id]
 	delete(c.streams, id)
-	var recorded bool
+	fault := HTTP2Error{Kind: "stream_" + codeName(code), Status: http.StatusBadRequest, Detail: "the stream was reset with " + codeName(code)}
+	recorded := false
 	switch {
 	case code == codeNo, code == codeInternal, code == codeCancel:
 		recorded = true // it was a handler of ours that wanted no more
@@ -105,18 +106,19 @@ func (c *http2Conn) reset(id, code uint32) {
 		recorded = code == codeStreamClosed // the rest of a body whose request was answered before
 	case s.refusal != nil:
 		recorded = true
+	case s.malformed != "":
+		fault.Detail = s.malformed
+		if s.handling && !s.finished {
+			s.reset = fault.Kind // finish reports it
+		}
+		recorded = s.told || s.reset != ""
 	default:
-		recorded = s.malformed != "" && s.handling || code == codeStreamClosed && !s.ended
+		recorded = code == codeStreamClosed && !s.ended
 	}
 	c.mu.Unlock()
-	if recorded {
-		return
+	if !recorded {
+		c.hooks.http2Error(c.info, fault)
 	}
-	detail := "the stream was reset with " + codeName(code)
-	if s != nil && s.malformed != "" {
-		detail = s.malformed
-	}
-	c.hooks.http2Error(c.info, HTTP2Error{Kind: "stream_" + codeName(code), Status: http.StatusBadRequest, Detail: detail})
 }
 
 // begin gives the stream of a request that a handler starts to serve: nil if it was reset in the meantime. It takes
@@ -131,19 +133,26 @@ func (c *http2Conn) begin(r *http.Request) (s *http2Stream, refused bool) {
 	return s, refused
 }
 
-// finish ends what begin began. A malformed request's stream is kept until it is reset.
+// finish ends what begin began.
 func (c *http2Conn) finish(s *http2Stream) {
-	if s != nil && !s.malformedRequest() {
-		c.forget(s.id)
+	if s == nil {
+		return
+	}
+	c.mu.Lock()
+	s.finished = true
+	c.settle(s)
+	unrecorded := s.reset != "" && !s.told
+	fault := HTTP2Error{Kind: s.reset, Status: http.StatusBadRequest, Detail: s.malformed}
+	c.mu.Unlock()
+	if unrecorded {
+		c.hooks.http2Error(c.info, fault)
 	}
 }
 
-// bodyProblem says what is wrong with the body of s, empty if nothing is.
-func (c *http2Conn) bodyProblem(s *http2Stream) string {
-	if s == nil {
-		return ""
-	}
+// bodyProblem says what is wrong with the body of s, empty if nothing is. told says that the handler records it.
+func (c *http2Conn) bodyProblem(s *http2Stream, told bool) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.told = s.told || told && s.malformed != ""
 	return s.malformed
 }

@@ -66,7 +66,7 @@ func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 	uses := make([][]program.Use, len(g.patterns))
 	for i, r := range p.Rules {
 		if number, ok := g.patternOf[i]; ok {
-			uses[number] = append(uses[number], program.Use{Rule: i, Chain: r.Chain})
+			uses[number] = append(uses[number], program.Use{Rule: i, Chain: r.Chain, Multi: r.MultiMatch})
 		}
 	}
 	p.Uses = [][][]program.Use{uses}
@@ -186,7 +186,7 @@ func (g *grouping) interestsIn(r *program.Rule, t resolve.Target) ([]interest, b
 // pattern is the number of the pattern without which the rule's operator does not match.
 func (g *grouping) pattern(r *program.Rule) (number int, ok bool, err error) {
 	o := r.Operator()
-	if o == nil || o.Negated || r.MultiMatch || !o.Macro.Constant() && o.Macro.Set() {
+	if o == nil || o.Negated || !o.Macro.Constant() && o.Macro.Set() {
 		return 0, false, nil
 	}
 	var make func() (*pattern.Pattern, error)
@@ -266,41 +266,55 @@ func (g *grouping) class(rules []int) *program.Class {
 	}
 	for _, i := range rules {
 		r := p.Rules[i]
-		node := g.node(c, r.Chain)
 		if !p.Nominated.Has(i) {
+			g.path(c, r.Chain, false)
 			c.Run.Set(i)
 			continue
 		}
 		if c.Want == nil {
 			c.Want = []program.Bits{program.NewBits(len(g.patterns))}
 		}
-		n := &c.Nodes[node]
-		if n.Want == nil {
-			n.Want = []program.Bits{program.NewBits(len(g.patterns))}
-			g.relevant(c, r.Chain)
+		path := g.path(c, r.Chain, r.MultiMatch)
+		if !r.MultiMatch {
+			path = path[len(path)-1:]
 		}
-		n.Want[0].Set(g.patternOf[i])
+		for _, node := range path {
+			n := &c.Nodes[node]
+			if n.Want == nil {
+				n.Want = []program.Bits{program.NewBits(len(g.patterns))}
+			}
+			n.Want[0].Set(g.patternOf[i])
+		}
+		g.relevant(c, r.Chain)
 		c.Want[0].Set(g.patternOf[i])
 	}
 	return c
 }
 
-// node finds or makes the node of a chain, and those of the chains that it begins with.
-func (g *grouping) node(c *program.Class, chain int) int {
-	if n := c.NodeOf[chain]; n >= 0 {
-		return int(n)
-	}
+// path finds or makes the nodes of a chain: that of the value, and one a transformation.
+func (g *grouping) path(c *program.Class, chain int, multi bool) []int16 {
 	at := 0
+	path := []int16{0}
 	for _, step := range g.compiler.chains.Steps(chain) {
-		next := slices.IndexFunc(c.Nodes, func(n program.Node) bool { return n.Parent == at && n.Step == step })
+		next := slices.IndexFunc(c.Nodes, func(n program.Node) bool {
+			return n.Parent == at && n.Step == step && n.Multi == multi
+		})
 		if next < 0 {
 			next = len(c.Nodes)
-			c.Nodes = append(c.Nodes, program.Node{Parent: at, Step: step})
+			c.Nodes = append(c.Nodes, program.Node{Parent: at, Step: step, Multi: multi})
 		}
 		at = next
+		path = append(path, int16(at))
 	}
-	c.NodeOf[chain] = int16(at)
-	return at
+	if !multi {
+		c.NodeOf[chain] = int16(at)
+	} else {
+		if c.StepsOf == nil {
+			c.StepsOf = make(map[int][]int16)
+		}
+		c.StepsOf[chain] = path
+	}
+	return path
 }
 
 // relevant adds what matters to a chain's transformations.

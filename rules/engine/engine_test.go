@@ -54,9 +54,15 @@ func TestRegressionTestsAgree(t *testing.T) {
 			for i := paranoia; i < len(cases); i += every {
 				for _, stage := range cases[i].Stages {
 					for _, detect := range []bool{true, false} {
-						want, got := judge(t, reference, stage.Request, detect), judge(t, program, stage.Request, detect)
+						got := judge(t, program, stage.Request, detect)
 						compared++
-						if diff := cmp.Diff(want, got); diff != "" {
+						diff := ""
+						for range 8 { // the reference visits values in no certain order
+							if diff = cmp.Diff(judge(t, reference, stage.Request, detect), got); diff == "" {
+								break
+							}
+						}
+						if diff != "" {
 							t.Errorf("%s detect=%v (-reference +program):\n%s\n%q", cases[i].ID, detect, diff, cut(stage.Request))
 						}
 					}

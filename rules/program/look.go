@@ -214,7 +214,7 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 		uses := t.program.Uses[i]
 		for p := range found.All() {
 			for _, use := range uses[p] {
-				if t.holds(at, use.Chain, textAt) {
+				if t.holds(at, use, textAt) {
 					t.addCandidate(use.Rule, at)
 				}
 			}
@@ -222,10 +222,22 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 	}
 }
 
-// holds says whether a text is what the chain makes of the value.
-func (t *Tx) holds(at int32, chain int, textAt int32) bool {
+// holds says whether a text is one that the rule looks at.
+func (t *Tx) holds(at int32, use Use, textAt int32) bool {
 	v := &t.look.values[at]
-	n := v.class.NodeOf[chain]
+	if use.Multi {
+		steps := v.class.StepsOf[use.Chain]
+		if v.first < 0 {
+			return steps != nil && v.text == textAt
+		}
+		for _, n := range steps {
+			if t.look.results[v.first+int32(n)] == textAt+1 {
+				return true
+			}
+		}
+		return false
+	}
+	n := v.class.NodeOf[use.Chain]
 	if n < 0 {
 		return false
 	}
@@ -238,6 +250,9 @@ func (t *Tx) holds(at int32, chain int, textAt int32) bool {
 func (t *Tx) addCandidate(rule int, at int32) {
 	l := &t.look
 	head := &l.heads[rule]
+	if head.last != 0 && l.candidates[head.last-1].value == at {
+		return // another text of the same value
+	}
 	l.candidates = append(l.candidates, candidate{value: at, next: 0})
 	number := int32(len(l.candidates)) // plus one
 	if head.last == 0 {
@@ -267,8 +282,8 @@ func (t *Tx) result(at int32, node int) int32 {
 	in := t.result(at, n.Parent)
 	out := in
 	if from := l.texts[in]; !n.Step.Unchanged(from.mask, from.s) {
-		s, _, err := n.Step.Apply(&t.scratch, from.s)
-		if err == nil && s != from.s {
+		s, changed, err := n.Step.Apply(&t.scratch, from.s)
+		if err == nil && s != from.s && (changed || !n.Multi) {
 			out = t.textOf(v, s)
 		}
 	}

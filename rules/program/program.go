@@ -59,8 +59,12 @@ type Assignment struct {
 	Value string
 }
 
-// Use is a rule that has a pattern, and the chain of transformations in front of it.
-type Use struct{ Rule, Chain int }
+// Use is a rule that has a pattern, and the chain of transformations in front of it. With Multi, the rule looks at the
+// value after each of them.
+type Use struct {
+	Rule, Chain int
+	Multi       bool
+}
 
 // Classes are what to do with the values of a variable, by key.
 type Classes struct {
@@ -78,6 +82,8 @@ type Class struct {
 	Nodes []Node
 	// NodeOf is the node of a chain, by its number, or -1.
 	NodeOf []int16
+	// StepsOf are the nodes of a chain with multiMatch: that of the value, and one a transformation.
+	StepsOf map[int][]int16
 	// Want are by set the patterns of all nodes.
 	Want []Bits
 	// Relevant are the bytes without which no node with patterns changes the value. With Changes, no such bytes exist.
@@ -89,6 +95,8 @@ type Class struct {
 type Node struct {
 	Parent int
 	Step   *transform.Func // nil for the value itself
+	// Multi is the step of a rule with multiMatch: the value goes on as it is unless it is reported as changed.
+	Multi bool
 	// Want are by set the patterns to look for; nil if there are none.
 	Want []Bits
 }

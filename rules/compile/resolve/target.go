@@ -64,6 +64,9 @@ func (r *Rule) setOperator(o *seclang.Operator, e *environment) error {
 	if slices.Contains(refusedOperators, strings.ToLower(o.Name)) {
 		r.unsupported("@%s", o.Name)
 	}
+	if o.Name == "pmFromDataset" {
+		r.unsupported("@%s", o.Name) // the reference finds its words by the name of the set, whichever was first
+	}
 	if _, expands := operator.Compare(o.Name); !expands {
 		return nil
 	}

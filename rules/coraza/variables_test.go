@@ -91,7 +91,7 @@ func TestVariablesOfTraps(t *testing.T) {
 	}
 	values := []string{
 		"", "a", "shop.example.com", "shop.example.com:80", "[::1]:80", "[::1]", "::1", ":", "a]", "a:b:c",
-		"a=1; b=2; A=3", "a=1;a=2", "=x", "=", ";;", "; a = b ;", "a\v=1", "\x01=p\x7f", "a==b", "a", " ", "a=\"x; y\"", "ü=1", "a=1,b=2", "\t;\t", "x=\x80\xa0", "a = ; =",
+		"a=1; b=2; A=3", "a=1;a=2", "=x", "=", ";;", "; a = b ;", "a\v=1", "\x01=p\x7f", "\x7fa=\x7fb", "a==b", "a", " ", "a=\"x; y\"", "ü=1", "a=1,b=2", "\t;\t", "x=\x80\xa0", "a = ; =",
 		"application/x-www-form-urlencoded", "  Application/X-WWW-Form-Urlencoded;x", "\u00a0multipart/form-data; boundary=x", "\u3000multipart/form-data", "multipart/form-data",
 		"mult\u0130part/form-data; boundary=x", "multipart/form-data\xff", "multıpart/form-data", "application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8",
 		"application/json; charset=utf-16", "text/plain;charset=UTF-8", "text/plain; a*=b", "text/", "/", "text/plain; x", "application/none", "application/x-www-form-urlencoded2",
@@ -120,6 +120,9 @@ func TestVariablesOfTraps(t *testing.T) {
 			e.text = e.body
 			mime.compare(t, e)
 			plain.compare(t, e)
+			e.request.Headers[2].Value = other.Value
+			e.response.Headers = e.request.Headers
+			mime.compare(t, e)
 		}
 	}
 	for _, contentType := range values {

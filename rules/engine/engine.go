@@ -37,6 +37,22 @@ type Options struct {
 	Mode   Mode
 	// Bounds of the work for one request. Zero takes the defaults; they do not hold on the reference.
 	Bounds program.Bounds
+
+	// Sample is the share of the transactions on programs, 0 to 1, that run on the reference too, after they are closed. 0
+	// is none. Neither clients nor what they send have a say in which.
+	Sample float64
+	// SampleCPU is the share of one core that this may take in the long run, 0.05 if it is 0.
+	SampleCPU float64
+	// MaxSampleBytes bounds the body and the response body of such a transaction; larger ones are not compared. 64 KiB if
+	// it is 0.
+	MaxSampleBytes int
+	// Spool is the directory to which what the engines disagree about is written, requests and replies as they were
+	// received: nobody else may read it. If it is empty, nothing is written.
+	Spool string
+	// SpoolBytes bounds the files in Spool together, 16 MiB if it is 0. The oldest are deleted.
+	SpoolBytes int64
+	// Observer counts; nil counts nothing.
+	Observer Observer
 }
 
 // Engine loads policies. It is safe for concurrent use.
@@ -71,6 +87,9 @@ func New(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
 	return &Engine{
 		options:   o,
 		log:       o.Log.Named("engine"),
@@ -104,6 +123,9 @@ func (e *Engine) Load(p rules.Policy) (rules.RuleSet, error) {
 	}
 	return &onProgram{RuleSet: compiled, coverage: coverage}, nil
 }
+
+// Close stops what the engine does beside its transactions, and waits for it. Rule sets can be used on.
+func (e *Engine) Close() error { return nil }
 
 // compile compiles a policy. Without a program, the coverage says why.
 func (e *Engine) compile(p rules.Policy) (*program.RuleSet, Coverage) {

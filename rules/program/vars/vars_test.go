@@ -85,8 +85,8 @@ func TestReuse(t *testing.T) {
 		used.BodyLength(123)
 		used.Response(&rules.Response{Status: 200, Protocol: "HTTP/1.1", Headers: []rules.Header{{Name: "Content-Type", Value: "text/html"}}})
 		used.ResponseText("text")
-		for id := range variable.ID(variable.Count) {
-			if id.Kind() == variable.Collection && len(used.Lists[id]) == 0 && len(fresh.Lists[id]) > 0 {
+		for _, id := range filled {
+			if len(used.Lists[id]) == 0 {
 				t.Errorf("%s was not filled", id.Name())
 			}
 		}

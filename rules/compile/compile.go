@@ -33,6 +33,8 @@ func New() *Compiler {
 type Options struct {
 	// Data finds the files and data sets that a rule's operator names.
 	Data func(*resolve.Rule) operator.Data
+	// Shared says that many policies have the rules of a source: their patterns are compiled together once.
+	Shared func(source string) bool
 	// Bounds of one transaction.
 	Bounds program.Bounds
 }

@@ -20,13 +20,21 @@ type grouping struct {
 	folding  *folding
 	options  Options
 
-	// patterns of the set in the making, and their numbers.
-	patterns []*pattern.Pattern
-	numbers  map[string]int
+	// sets are the patterns of rules that many policies have, and those of the others.
+	sets [2]patternList
 	// patternOf is the pattern of a nominated rule.
-	patternOf map[int]int
+	patternOf map[int]patternUse
 	places    map[place]*interests
 }
+
+// patternList is a set of patterns in the making, with the number of each by its key.
+type patternList struct {
+	patterns []*pattern.Pattern
+	numbers  map[string]int
+}
+
+// patternUse is a pattern by its set and number.
+type patternUse struct{ set, number int }
 
 // place is where values come from: a variable, the names of a collection, or a field of TX.
 type place struct {
@@ -45,7 +53,10 @@ type interests struct {
 func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 	g := &grouping{
 		compiler: c, program: p, folding: f, options: o,
-		numbers: make(map[string]int), patternOf: make(map[int]int), places: make(map[place]*interests),
+		patternOf: make(map[int]patternUse), places: make(map[place]*interests),
+	}
+	for i := range g.sets {
+		g.sets[i].numbers = make(map[string]int)
 	}
 	p.Triggers = make(map[int][]int)
 	p.FieldClasses = make(map[int]*program.Class)
@@ -61,15 +72,16 @@ func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 			return fmt.Errorf("%s: rule %d: %w", r.Place, r.ID, err)
 		}
 	}
-	set := c.sets.get(g.patterns, g.numbers)
-	p.Sets = []*pattern.Set{set}
-	uses := make([][]program.Use, len(g.patterns))
+	for _, list := range g.sets {
+		p.Sets = append(p.Sets, c.sets.get(list))
+		p.Uses = append(p.Uses, make([][]program.Use, len(list.patterns)))
+	}
 	for i, r := range p.Rules {
-		if number, ok := g.patternOf[i]; ok {
-			uses[number] = append(uses[number], program.Use{Rule: i, Chain: r.Chain, Multi: r.MultiMatch})
+		if at, ok := g.patternOf[i]; ok {
+			uses := p.Uses[at.set]
+			uses[at.number] = append(uses[at.number], program.Use{Rule: i, Chain: r.Chain, Multi: r.MultiMatch})
 		}
 	}
-	p.Uses = [][][]program.Use{uses}
 	g.classes()
 	return nil
 }
@@ -96,13 +108,13 @@ func (g *grouping) rule(i int, r *program.Rule) error {
 		p.Always.Set(i)
 		return nil
 	}
-	number, ok, err := g.pattern(r)
+	use, ok, err := g.pattern(r)
 	if err != nil {
 		return err
 	}
 	if ok {
 		p.Nominated.Set(i)
-		g.patternOf[i] = number
+		g.patternOf[i] = use
 	}
 	for _, x := range places {
 		in := g.places[x.place]
@@ -177,33 +189,36 @@ func (g *grouping) interestsIn(r *program.Rule, t resolve.Target) ([]interest, b
 		x := interest{place: place{variable: s.Variable, names: s.Names}}
 		if t.Regex == nil {
 			x.key = t.Key
+			if !s.Names {
+				x.key = strings.ToLower(t.Key)
+			}
 		}
 		out = append(out, x)
 	}
 	return out, true
 }
 
-// pattern is the number of the pattern without which the rule's operator does not match.
-func (g *grouping) pattern(r *program.Rule) (number int, ok bool, err error) {
+// pattern is the pattern without which the rule's operator does not match.
+func (g *grouping) pattern(r *program.Rule) (use patternUse, ok bool, err error) {
 	o := r.Operator()
 	if o == nil || o.Negated || !o.Macro.Constant() && o.Macro.Set() {
-		return 0, false, nil
+		return use, false, nil
 	}
-	var make func() (*pattern.Pattern, error)
+	var compile func() (*pattern.Pattern, error)
 	key := o.Name + "\x00" + o.Argument
 	literal := func(kind pattern.Kind) {
-		make = func() (*pattern.Pattern, error) { return pattern.NewLiteral(kind, o.Argument), nil }
+		compile = func() (*pattern.Pattern, error) { return pattern.NewLiteral(kind, o.Argument), nil }
 	}
 	switch o.Name {
 	case "rx":
-		make = func() (*pattern.Pattern, error) { return pattern.NewRegexp(o.Argument) }
+		compile = func() (*pattern.Pattern, error) { return pattern.NewRegexp(o.Argument) }
 	case "pm", "pmFromFile", "pmf", "pmFromDataset":
 		phrases, err := operator.Phrases(o.Name, o.Argument, g.options.Data(r.Rule))
 		if err != nil {
-			return 0, false, err
+			return use, false, err
 		}
 		key = "pm\x00" + strings.Join(phrases, "\x00")
-		make = func() (*pattern.Pattern, error) { return pattern.NewPhrases(phrases), nil }
+		compile = func() (*pattern.Pattern, error) { return pattern.NewPhrases(phrases), nil }
 	case "contains", "strmatch":
 		literal(pattern.Contains)
 	case "streq":
@@ -213,19 +228,23 @@ func (g *grouping) pattern(r *program.Rule) (number int, ok bool, err error) {
 	case "endsWith":
 		literal(pattern.EndsWith)
 	default:
-		return 0, false, nil
+		return use, false, nil
 	}
-	if number, known := g.numbers[key]; known {
-		return number, true, nil
+	if g.options.Shared == nil || !g.options.Shared(r.Place.Source) {
+		use.set = 1
 	}
-	made, err := g.compiler.sets.pattern(key, make)
-	if err != nil {
-		return 0, false, err
+	list := &g.sets[use.set]
+	use.number, ok = list.numbers[key]
+	if !ok {
+		made, err := g.compiler.sets.pattern(key, compile)
+		if err != nil {
+			return use, false, err
+		}
+		use.number = len(list.patterns)
+		list.patterns = append(list.patterns, made)
+		list.numbers[key] = use.number
 	}
-	number = len(g.patterns)
-	g.patterns = append(g.patterns, made)
-	g.numbers[key] = number
-	return number, true, nil
+	return use, true, nil
 }
 
 // classes builds the classes of all places.
@@ -271,24 +290,29 @@ func (g *grouping) class(rules []int) *program.Class {
 			c.Run.Set(i)
 			continue
 		}
-		if c.Want == nil {
-			c.Want = []program.Bits{program.NewBits(len(g.patterns))}
-		}
+		use := g.patternOf[i]
+		g.want(&c.Want, use)
 		path := g.path(c, r.Chain, r.MultiMatch)
 		if !r.MultiMatch {
 			path = path[len(path)-1:]
 		}
 		for _, node := range path {
-			n := &c.Nodes[node]
-			if n.Want == nil {
-				n.Want = []program.Bits{program.NewBits(len(g.patterns))}
-			}
-			n.Want[0].Set(g.patternOf[i])
+			g.want(&c.Nodes[node].Want, use)
 		}
 		g.relevant(c, r.Chain)
-		c.Want[0].Set(g.patternOf[i])
 	}
 	return c
+}
+
+// want adds a pattern to those that are looked for.
+func (g *grouping) want(wants *[]program.Bits, use patternUse) {
+	if *wants == nil {
+		*wants = make([]program.Bits, len(g.sets))
+	}
+	if w := *wants; w[use.set] == nil {
+		w[use.set] = program.NewBits(len(g.sets[use.set].patterns))
+	}
+	(*wants)[use.set].Set(use.number)
 }
 
 // path finds or makes the nodes of a chain: that of the value, and one a transformation.

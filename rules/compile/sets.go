@@ -31,15 +31,15 @@ func (c *setCache) pattern(key string, make func() (*pattern.Pattern, error)) (*
 	return p, nil
 }
 
-// get finds or makes the set of these patterns, in this order; numbers has their keys.
-func (c *setCache) get(patterns []*pattern.Pattern, numbers map[string]int) *pattern.Set {
-	keys := slices.SortedFunc(maps.Keys(numbers), func(a, b string) int { return numbers[a] - numbers[b] })
+// get finds or makes the set of these patterns.
+func (c *setCache) get(list patternList) *pattern.Set {
+	keys := slices.SortedFunc(maps.Keys(list.numbers), func(a, b string) int { return list.numbers[a] - list.numbers[b] })
 	key := strings.Join(keys, "\x01")
 	if s := c.sets[key].Value(); s != nil {
 		return s
 	}
 	c.sweep()
-	s := pattern.NewSet(patterns)
+	s := pattern.NewSet(list.patterns)
 	if c.sets == nil {
 		c.sets = map[string]weak.Pointer[pattern.Set]{}
 	}

@@ -7,6 +7,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -138,7 +139,7 @@ func (e *Engine) compile(p rules.Policy) (*program.RuleSet, Coverage) {
 	for _, u := range resolved.Unsupported {
 		coverage.Reference = append(coverage.Reference, ReferenceRule{Source: u.Place.Source, Line: u.Place.Line, Reason: u.Reason})
 	}
-	compiled, unsupported := e.compiler.Program(resolved, compile.Options{Data: e.trees.Data, Bounds: e.options.Bounds})
+	compiled, unsupported := e.compiler.Program(resolved, compile.Options{Data: e.trees.Data, Shared: isCRS, Bounds: e.options.Bounds})
 	for _, u := range unsupported {
 		coverage.Reference = append(coverage.Reference, ReferenceRule{
 			Source: u.Rule.Place.Source, Line: u.Rule.Place.Line, Rule: u.Rule.ID, Reason: u.Reason,
@@ -151,6 +152,9 @@ func (e *Engine) compile(p rules.Policy) (*program.RuleSet, Coverage) {
 		Limits: limitsOf(p.Limits), Target: e.options.Target, Settings: resolved.Settings,
 	}), coverage
 }
+
+// isCRS says whether a source is of a CRS release.
+func isCRS(source string) bool { return strings.HasPrefix(source, "crs-") }
 
 // The limits of policies that set none.
 const (

@@ -35,3 +35,13 @@ func nextBit(a, b Bits, first int) int {
 	}
 	return i*64 + bits.TrailingZeros64(w)
 }
+
+// isEmpty says whether nothing is in the set.
+func isEmpty(b Bits) bool {
+	for _, w := range b {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}

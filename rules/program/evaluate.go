@@ -163,7 +163,7 @@ func (t *Tx) fieldOf(target *target, at int) (f field, ok bool) {
 			continue
 		}
 		e := &t.vars.Lists[v.variable][v.index]
-		if !selected(target, v.variable, e) {
+		if !selected(target, v.names, e) {
 			return f, false
 		}
 		return field{variable: s.Reported, key: e.Key, value: t.look.texts[v.text].s, at: at}, true

@@ -61,15 +61,6 @@ var sourceTable = func() (t [variable.Count][]Source) {
 // SourcesOf are the lists that the values of a variable are in, none for those of other kinds.
 func SourcesOf(v variable.ID) []Source { return sourceTable[v] }
 
-// keyOf is the key under which the reference keeps the entry.
-func keyOf(v variable.ID, e *vars.Entry) string {
-	switch v {
-	case variable.ArgsGet, variable.ArgsPost, variable.ArgsPath:
-		return e.Key
-	}
-	return e.Lower
-}
-
 // fieldsOf appends the values of a rule's target, its exceptions applied.
 func (t *Tx) fieldsOf(out []field, target *target, starter *Rule) []field {
 	first := len(out)
@@ -111,7 +102,7 @@ func (t *Tx) listFields(out []field, target *target) []field {
 		list := t.vars.Lists[s.Variable]
 		for i := range list {
 			e := &list[i]
-			if !selected(target, s.Variable, e) {
+			if !selected(target, s.Names, e) {
 				continue
 			}
 			f := field{variable: s.Reported, key: e.Key, value: e.Value}
@@ -125,15 +116,18 @@ func (t *Tx) listFields(out []field, target *target) []field {
 	return out
 }
 
-// selected says whether the target's selector takes the entry.
-func selected(target *target, v variable.ID, e *vars.Entry) bool {
+// selected says whether the target's selector takes the entry. Keys are kept in lower case. A selector on values is
+// compared in lower case too, one on names as it stands.
+func selected(target *target, names bool, e *vars.Entry) bool {
 	switch {
 	case target.Regex != nil:
-		return target.Regex.MatchString(keyOf(v, e))
-	case target.Key != "":
-		return target.Key == keyOf(v, e)
+		return target.takes(e.Lower)
+	case target.Key == "":
+		return true
+	case names:
+		return target.Key == e.Lower
 	}
-	return true
+	return target.lower == e.Lower
 }
 
 func (t *Tx) txFields(out []field, target *target) []field {
@@ -144,17 +138,28 @@ func (t *Tx) txFields(out []field, target *target) []field {
 		return out
 	}
 	for slot, name := range t.program.names.names {
-		if value, ok := t.field(slot); ok && (target.Regex == nil || target.Regex.MatchString(name)) {
+		if value, ok := t.field(slot); ok && target.takes(name) {
 			out = append(out, field{variable: variable.TX, key: name, value: value, at: -1})
 		}
 	}
 	for i := range t.extra {
 		e := &t.extra[i]
-		if target.Regex == nil || target.Regex.MatchString(e.Key) {
+		if target.takes(e.Key) {
 			out = append(out, field{variable: variable.TX, key: e.Key, value: e.Value, at: -1})
 		}
 	}
 	return out
+}
+
+// takes says whether the target's regular expression, if it has one, takes a key.
+func (t *target) takes(key string) bool {
+	switch {
+	case t.Regex == nil:
+		return true
+	case t.prefix != "":
+		return strings.HasPrefix(key, t.prefix)
+	}
+	return t.Regex.MatchString(key)
 }
 
 func (t *Tx) matchedFields(out []field, target *target) []field {

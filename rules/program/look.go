@@ -86,22 +86,16 @@ func (l *look) reset() {
 
 // lookAt looks at all values that are fixed from a phase on and were not before.
 func (t *Tx) lookAt(phase int) {
-	for ; t.looked < phase && t.looked < 4; t.looked++ {
-		for v := range variable.ID(variable.Count) {
-			if FixedFrom(v) != t.looked+1 {
-				continue
-			}
-			switch v.Kind() {
-			case variable.Single:
-				if c := t.program.Classes[v]; c != nil {
-					t.look.singles[v] = int32(len(t.look.values)) + 1
-					t.lookAtValue(c.Other, v, false, 0, t.vars.Singles[v])
-				}
-			case variable.Collection:
-				t.lookAtList(v)
-			}
+	for t.looked < phase && t.looked < lastFixed {
+		t.looked++
+		for _, v := range t.program.singles[t.looked] {
+			t.look.singles[v] = int32(len(t.look.values)) + 1
+			t.lookAtValue(t.program.Classes[v].Other, v, false, 0, t.vars.Singles[v])
 		}
-		if t.looked == 0 {
+		for _, v := range t.program.lists[t.looked] {
+			t.lookAtList(v)
+		}
+		if t.looked == 1 {
 			t.lookAtFields()
 		}
 	}
@@ -115,22 +109,22 @@ func (t *Tx) lookAtList(v variable.ID) {
 	if c := t.program.Classes[v]; c != nil {
 		t.look.lists[v] = int32(len(t.look.values)) + 1
 		for i := range list {
-			t.lookAtValue(c.of(keyOf(v, &list[i])), v, false, i, list[i].Value)
+			t.lookAtValue(c.of(list[i].Lower), v, false, i, list[i].Value)
 		}
 	}
 	if c := t.program.NameClasses[v]; c != nil {
 		t.look.names[v] = int32(len(t.look.values)) + 1
 		for i := range list {
-			t.lookAtValue(c.of(keyOf(v, &list[i])), v, true, i, list[i].Key)
+			t.lookAtValue(c.of(list[i].Lower), v, true, i, list[i].Key)
 		}
 	}
 }
 
 func (t *Tx) lookAtFields() {
-	for slot, class := range t.program.FieldClasses {
+	for _, slot := range t.program.fields {
 		if value, ok := t.field(slot); ok {
 			t.look.fields[slot] = int32(len(t.look.values)) + 1
-			t.lookAtValue(class, variable.TX, false, slot, value)
+			t.lookAtValue(t.program.FieldClasses[slot], variable.TX, false, slot, value)
 		}
 	}
 }
@@ -202,7 +196,7 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 	l := &t.look
 	text := &l.texts[textAt]
 	for i, set := range t.program.Sets {
-		if wants[i] == nil {
+		if isEmpty(wants[i]) {
 			continue
 		}
 		l.bytes += len(text.s) + 1

@@ -1,6 +1,8 @@
 package program
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"gatehouse/rules/program/byteset"
@@ -49,7 +51,10 @@ type Program struct {
 	Bounds Bounds
 
 	names *nameTable
-	pool  sync.Pool // of *Tx
+	// singles and lists are the variables with classes, by the phase from which on they keep their values.
+	singles, lists [lastFixed + 1][]variable.ID
+	fields         []int // the slots with classes
+	pool           sync.Pool
 }
 
 // Assignment sets a field of TX.
@@ -70,7 +75,7 @@ type Use struct {
 type Classes struct {
 	// Other is for keys that no selector names.
 	Other *Class
-	// ByKey is for keys that one names, as keyOf gives them.
+	// ByKey is for keys that one names, in lower case.
 	ByKey map[string]*Class
 }
 
@@ -111,6 +116,19 @@ type Bounds struct {
 // Seal makes a program, whose exported fields are set, ready to run.
 func (p *Program) Seal(names *Names) {
 	p.names = names.latest.Load()
+	p.singles, p.lists = [lastFixed + 1][]variable.ID{}, [lastFixed + 1][]variable.ID{}
+	for v := range variable.ID(variable.Count) {
+		from := FixedFrom(v)
+		if from > lastFixed || p.Classes[v] == nil && p.NameClasses[v] == nil {
+			continue
+		}
+		if v.Kind() == variable.Single {
+			p.singles[from] = append(p.singles[from], v)
+		} else {
+			p.lists[from] = append(p.lists[from], v)
+		}
+	}
+	p.fields = slices.Sorted(maps.Keys(p.FieldClasses))
 	p.pool.New = func() any { return newTx(p) }
 }
 
@@ -124,7 +142,7 @@ func (p *Program) marker(name string, after int) int {
 	return -1
 }
 
-// fixedFrom is the phase from which on a single variable keeps its value; never for those that rules change.
+// FixedFrom is the phase from which on a variable keeps its value; more than 4 for those that rules change.
 func FixedFrom(v variable.ID) int {
 	switch v {
 	case variable.HighestSeverity, variable.MatchedVar, variable.MatchedVarName, variable.MatchedVars, variable.TX, variable.Rule:
@@ -146,4 +164,7 @@ func FixedFrom(v variable.ID) int {
 	return 1
 }
 
-const never = 99
+const (
+	lastFixed = 4 // the last phase before which variables are filled
+	never     = 99
+)

@@ -74,7 +74,7 @@ func (t *Tx) match(rec *record, name func(variable, key, processor string) strin
 			shown = variable.XML // as rules and exclusions write it
 		}
 		target := rules.MatchedTarget{Variable: shown.Name(), Value: strings.Clone(d.value)}
-		target.Target = name(t.place(d, shown), d.key, processor)
+		target.Target = strings.Clone(name(t.place(d, shown), d.key, processor))
 		if d.key != "" {
 			target.Variable += ":" + d.key
 		}

@@ -3,6 +3,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program/operator"
@@ -38,8 +39,14 @@ type Rule struct {
 
 type target struct {
 	resolve.Target
-	slot int // of TX:key
+	slot  int    // of TX:key
+	lower string // Key in lower case
+	// prefix is the text of a regular expression that asks for a prefix and nothing else.
+	prefix string
 }
+
+// plainPrefix recognises an expression that asks for a prefix and nothing else.
+var plainPrefix = regexp.MustCompile(`\A\^([0-9A-Za-z_]+)\z`)
 
 // Effect is a setvar or ctl made ready to run.
 type Effect struct {
@@ -119,7 +126,12 @@ func newRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.R
 				return nil, fmt.Errorf("%s outside a chain", t.Variable.Name())
 			}
 		}
-		compiled := target{Target: t}
+		compiled := target{Target: t, lower: lowerText(t.Key)}
+		if t.Regex != nil {
+			if m := plainPrefix.FindStringSubmatch(t.Regex.String()); m != nil {
+				compiled.prefix = m[1]
+			}
+		}
 		if t.Variable == variable.TX && t.Regex == nil && t.Key != "" {
 			compiled.slot = names.Slot(t.Key)
 		}

@@ -102,7 +102,7 @@ func (t *Tx) first(p *part) (string, bool) {
 	for _, source := range SourcesOf(v) {
 		for i := range t.vars.Lists[source.Variable] {
 			e := &t.vars.Lists[source.Variable][i]
-			if keyOf(source.Variable, e) == p.key {
+			if e.Lower == p.key {
 				return e.Value, true
 			}
 		}

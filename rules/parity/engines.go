@@ -3,6 +3,7 @@ package parity
 import (
 	"gatehouse/rules"
 	"gatehouse/rules/coraza"
+	"gatehouse/rules/engine"
 	"gatehouse/rules/policy"
 )
 
@@ -13,12 +14,12 @@ func Reference() rules.Engine {
 
 // Candidate is a new engine of the kind that is held against the reference.
 func Candidate() rules.Engine {
-	return coraza.New(coraza.Options{Target: policy.TargetOf})
+	return engine.New(engine.Options{Target: policy.TargetOf})
 }
 
 // Compiled says whether a rule set of the candidate runs on its own, rather than hand its transactions to the reference,
-// in which case comparing it shows nothing. A rule set that does not say is taken to run on its own.
+// in which case comparing it shows nothing.
 func Compiled(set rules.RuleSet) bool {
-	says, ok := set.(interface{ Compiled() bool })
-	return !ok || says.Compiled()
+	says, ok := set.(interface{ Coverage() engine.Coverage })
+	return ok && len(says.Coverage().Reference) == 0
 }

@@ -22,7 +22,7 @@ const (
 	// http2HeaderBytes is more than maxHeaderBytes: a field counts for 32 bytes more in HTTP/2.
 	http2HeaderBytes  = 96 << 10
 	http2FrameBytes   = 16 << 10 // the smallest that peers must take, and what they use
-	http2Window       = 1 << 20 // per connection and stream
+	http2Window       = 1 << 20  // per connection and stream
 	http2PingAfter    = 30 * time.Second
 	http2PingTimeout  = 15 * time.Second
 	http2WriteTimeout = 30 * time.Second

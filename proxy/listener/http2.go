@@ -82,6 +82,7 @@ type http2Stream struct {
 	ended     bool          // by the client
 	handling  bool          // a handler has taken it
 	finished  bool          // the handler has returned
+	late      bool          // more came after the client's end
 	resets    bool          // the server is going to reset the stream
 	malformed string        // what is wrong with the body or the trailer
 	told      bool          // the handler knows of it
@@ -269,7 +270,9 @@ func (c *http2Conn) trailer(id uint32) {
 	b := &c.block
 	var fields []hpack.HeaderField
 	c.mu.Lock()
-	if s := c.streams[id]; s != nil && !s.ended {
+	if s := c.streams[id]; s != nil && s.ended {
+		s.late, s.resets = true, true
+	} else if s != nil {
 		problem := trailerProblem(b.fields)
 		switch {
 		case b.tooLarge:
@@ -327,7 +330,11 @@ func (c *http2Conn) countData(h frameHeader) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[h.stream]
-	if s == nil || s.ended {
+	if s == nil {
+		return nil
+	}
+	if s.ended {
+		s.late, s.resets = true, true
 		return nil
 	}
 	if s.left >= 0 {

@@ -113,7 +113,7 @@ func (c *http2Conn) reset(id, code uint32) {
 		}
 		recorded = s.told || s.reset != ""
 	default:
-		recorded = code == codeStreamClosed && !s.ended
+		recorded = code == codeStreamClosed && !s.late
 	}
 	c.mu.Unlock()
 	if !recorded {

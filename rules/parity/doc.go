@@ -5,11 +5,7 @@
 // asked again, many times: only if it gives several answers itself, the disagreement is not one. Every such case is
 // counted.
 //
-// The reference visits the values of a collection in no particular order, so that what depends on the order (the last
-// matched value, captures of a rule that matched several values) may come out differently each time. Compared are the
-// interruption, the set of rules that matched with phase and position, for each the multiset of the values that it matched,
-// scores, exclusions, and whether inspection was switched off. Messages, their data, and the order of matches are compared
-// too, but counted apart.
+// What is compared, and what may differ, is in package compare.
 //
 // The pieces: Exchange is a request with its reply, Outcome what an engine made of it, Pair two loaded rule sets, Stats the
 // counts of many comparisons; Shrink makes a difference small and File writes it as a test file; policies and exchanges are

@@ -1,12 +1,10 @@
 package parity
 
 import (
-	"bytes"
-	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"gatehouse/rules"
+	"gatehouse/rules/engine/compare"
 	"gatehouse/rules/rulestest"
 )
 
@@ -39,43 +37,20 @@ func (x *Exchange) clone() *Exchange {
 }
 
 // Run judges the exchange in a mode. A panic is an error of the outcome.
-func (x *Exchange) Run(set rules.RuleSet, mode rulestest.Mode) (o Outcome) {
-	defer func() {
-		if r := recover(); r != nil {
-			o = Outcome{Err: fmt.Sprintf("panic: %v\n%s", r, debug.Stack())}
-		}
-	}()
-	request := x.Request
-	request.Detect = mode == rulestest.ModeDetect
-	tx := set.Begin(&request)
-	seen, err := x.phases(tx)
-	return outcomeOf(tx.Close(), seen, err)
-}
-
-// phases runs the phases up to the first that interrupts or fails.
-func (x *Exchange) phases(tx rules.Transaction) (*rules.Interruption, error) {
-	if i, err := tx.RequestHeaders(); i != nil || err != nil {
-		return i, err
-	}
-	body := rules.Body{Truncated: x.Truncated}
+func (x *Exchange) Run(set rules.RuleSet, mode rulestest.Mode) Outcome {
+	whole := compare.Exchange{Request: x.Request, Body: &compare.Body{Truncated: x.Truncated}, Response: x.Response}
+	whole.Request.Detect = mode == rulestest.ModeDetect
 	if len(x.Body) > 0 {
-		body.Reader, body.Length = bytes.NewReader(x.Body), int64(len(x.Body))
+		whole.Body.Data, whole.Body.Length = x.Body, int64(len(x.Body))
 	}
 	if x.Truncated {
-		body.Length = -1
+		whole.Body.Length = -1
 	}
-	if i, err := tx.RequestBody(body); i != nil || err != nil {
-		return i, err
+	if x.Response != nil {
+		whole.ResponseBody = &compare.Body{}
+		if len(x.ResponseBody) > 0 {
+			whole.ResponseBody.Data, whole.ResponseBody.Length = x.ResponseBody, int64(len(x.ResponseBody))
+		}
 	}
-	if x.Response == nil {
-		return nil, nil
-	}
-	if i, err := tx.ResponseHeaders(x.Response); i != nil || err != nil {
-		return i, err
-	}
-	var reply rules.Body
-	if len(x.ResponseBody) > 0 {
-		reply = rules.Body{Reader: bytes.NewReader(x.ResponseBody), Length: int64(len(x.ResponseBody))}
-	}
-	return tx.ResponseBody(reply)
+	return whole.Run(set)
 }

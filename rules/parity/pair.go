@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/rules"
+	"gatehouse/rules/engine/compare"
 	"gatehouse/rules/rulestest"
 )
 
@@ -63,24 +64,23 @@ func (p *Pair) Close() error {
 	return errors.Join(errs...)
 }
 
-// Agreement says how two engines answered.
-type Agreement int
+// The comparison is that of the gateway's own samples.
+type (
+	// Outcome is what an engine made of an exchange.
+	Outcome = compare.Outcome
+	// Difference is what is not the same in two outcomes.
+	Difference = compare.Difference
+	// Agreement says how two engines answered.
+	Agreement = compare.Agreement
+)
 
 // The agreements.
 const (
-	// Same answers.
-	Same Agreement = iota
-	// OneOfSeveral: the reference does not always answer the same, and the candidate gave one of its answers.
-	OneOfSeveral
-	// Unsettled: the reference does not always answer the same, and was not seen to answer as the candidate did.
-	Unsettled
-	// Different: the reference always answers the same, and the candidate otherwise.
-	Different
+	Same         = compare.Same
+	OneOfSeveral = compare.OneOfSeveral
+	Unsettled    = compare.Unsettled
+	Different    = compare.Different
 )
-
-func (a Agreement) String() string {
-	return [...]string{"same", "one of several", "unsettled", "different"}[a]
-}
 
 // Comparison is what came of an exchange on both engines.
 type Comparison struct {
@@ -101,32 +101,16 @@ func (p *Pair) Compare(x *Exchange, mode rulestest.Mode, again, againText int) C
 	between := time.Now()
 	c.Candidate = x.Run(p.Candidate, mode)
 	c.Time.Reference, c.Time.Candidate = between.Sub(start), time.Since(between)
-	c.Difference = Diff(c.Reference, c.Candidate)
-	switch {
-	case len(c.Difference.Verdict) > 0:
-		c.Agreement = Different
-		p.settle(&c, x, mode, again)
-	case len(c.Difference.Texts) > 0:
+	c.Difference = compare.Diff(c.Reference, c.Candidate)
+	ask := func() Outcome { return x.Run(p.Reference, mode) }
+	c.Agreement = compare.Settle(c.Reference, c.Candidate, compare.Times(again, ask))
+	if c.Agreement == Same && len(c.Difference.Texts) > 0 {
 		for range againText {
-			if len(Diff(x.Run(p.Reference, mode), c.Candidate).Texts) == 0 {
+			if len(compare.Diff(ask(), c.Candidate).Texts) == 0 {
 				c.Difference.Texts = nil
 				break
 			}
 		}
 	}
 	return c
-}
-
-// settle asks the reference again, to see whether it agrees with itself, and with the candidate.
-func (p *Pair) settle(c *Comparison, x *Exchange, mode rulestest.Mode, again int) {
-	for range again {
-		once := x.Run(p.Reference, mode)
-		if len(Diff(once, c.Candidate).Verdict) == 0 {
-			c.Agreement = OneOfSeveral
-			return
-		}
-		if len(Diff(once, c.Reference).Verdict) > 0 {
-			c.Agreement = Unsettled
-		}
-	}
 }

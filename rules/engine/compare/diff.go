@@ -1,4 +1,4 @@
-package parity
+package compare
 
 import (
 	"cmp"
@@ -11,47 +11,12 @@ import (
 	"gatehouse/rules"
 )
 
-// Outcome is what an engine made of an exchange, in a form that does not depend on the order in which values were visited.
-type Outcome struct {
-	// Err is why inspection failed, empty if it did not.
-	Err string
-	// Seen is the interruption that the caller saw, Interruption that of the result.
-	Seen, Interruption *rules.Interruption
-	// Matches are by rule, the targets of each sorted.
-	Matches []rules.Match
-	// Order is the order in which the rules matched.
-	Order       []int
-	Scores      rules.Scores
-	Uninspected bool
-	Exclusions  []string // sorted
-}
-
-func outcomeOf(r *rules.Result, seen *rules.Interruption, err error) Outcome {
-	o := Outcome{Seen: seen, Interruption: r.Interruption, Scores: r.Scores, Uninspected: r.Uninspected}
-	if err != nil {
-		o.Err = err.Error()
-	}
-	o.Exclusions = slices.Sorted(slices.Values(r.Exclusions))
-	for _, m := range r.Matches {
-		o.Order = append(o.Order, m.Rule)
-		m.Targets = slices.SortedFunc(slices.Values(m.Targets), func(a, b rules.MatchedTarget) int {
-			return cmp.Or(cmp.Compare(a.Variable, b.Variable), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Target, b.Target))
-		})
-		o.Matches = append(o.Matches, m)
-	}
-	slices.SortStableFunc(o.Matches, func(a, b rules.Match) int { return a.Rule - b.Rule })
-	return o
-}
-
-// Matched says whether a rule matched.
-func (o *Outcome) Matched(rule int) bool {
-	return slices.ContainsFunc(o.Matches, func(m rules.Match) bool { return m.Rule == rule })
-}
-
-// Difference is what is not the same in two outcomes.
+// Difference is what is not the same in two outcomes. Its lines quote values of the request, except for those of Redacted.
 type Difference struct {
 	// Verdict lists what has to be the same, one thing a line.
 	Verdict []string
+	// Redacted says the same as Verdict, as far as it can be said without anything that a client sent.
+	Redacted []string
 	// Texts lists messages and data of rules that matched one value or none, and the order of matches.
 	Texts []string
 	// Ordered lists messages and data of rules that matched several values: they show one of these.
@@ -64,12 +29,16 @@ func Diff(reference, candidate Outcome) Difference {
 	d := differ{}
 	if reference.Err != "" || candidate.Err != "" {
 		if (reference.Err != "") != (candidate.Err != "") {
-			d.verdict("error", cmp.Or(reference.Err, "none"), cmp.Or(candidate.Err, "none"))
+			failed := "the reference failed"
+			if candidate.Err != "" {
+				failed = "the candidate failed"
+			}
+			d.verdict(failed, "error", cmp.Or(reference.Err, "none"), cmp.Or(candidate.Err, "none"))
 		}
 		return d.Difference
 	}
-	d.compare("interruption", interruptionText(reference.Interruption), interruptionText(candidate.Interruption))
-	d.compare("interruption that the caller saw", interruptionText(reference.Seen), interruptionText(candidate.Seen))
+	d.interruption("interruption", reference.Interruption, candidate.Interruption)
+	d.interruption("interruption that the caller saw", reference.Seen, candidate.Seen)
 	d.matches(reference.Matches, candidate.Matches)
 	d.scores(reference.Scores, candidate.Scores)
 	d.compare("uninspected", strconv.FormatBool(reference.Uninspected), strconv.FormatBool(candidate.Uninspected))
@@ -82,8 +51,12 @@ func Diff(reference, candidate Outcome) Difference {
 
 type differ struct{ Difference }
 
-func (d *differ) verdict(what, reference, candidate string) {
+// verdict adds a line about what, and redacted, which holds nothing that a client sent.
+func (d *differ) verdict(redacted, what, reference, candidate string) {
 	d.Verdict = append(d.Verdict, fmt.Sprintf("%s: reference %s, candidate %s", what, reference, candidate))
+	if !slices.Contains(d.Redacted, redacted) {
+		d.Redacted = append(d.Redacted, redacted)
+	}
 }
 
 func (d *differ) text(what, reference, candidate string) {
@@ -94,21 +67,33 @@ func (d *differ) ordered(what, reference, candidate string) {
 	d.Ordered = append(d.Ordered, fmt.Sprintf("%s: reference %s, candidate %s", what, reference, candidate))
 }
 
+// compare is for what clients have no words in.
 func (d *differ) compare(what, reference, candidate string) {
 	if reference != candidate {
-		d.verdict(what, cmp.Or(reference, "none"), cmp.Or(candidate, "none"))
+		reference, candidate = cmp.Or(reference, "none"), cmp.Or(candidate, "none")
+		d.verdict(fmt.Sprintf("%s: reference %s, candidate %s", what, reference, candidate), what, reference, candidate)
 	}
 }
 
-func interruptionText(i *rules.Interruption) string {
+func (d *differ) interruption(what string, reference, candidate *rules.Interruption) {
+	if r, c := interruptionText(reference), interruptionText(candidate); r != c {
+		d.verdict(fmt.Sprintf("%s: reference %s, candidate %s", what, brief(reference), brief(candidate)), what, r, c)
+	}
+}
+
+// brief is an interruption without where it redirects to, which a rule may take from the request.
+func brief(i *rules.Interruption) string {
 	if i == nil {
 		return "none"
 	}
-	s := fmt.Sprintf("%d in phase %d (%s %d", i.Rule, i.Phase, i.Action, i.Status)
-	if i.Data != "" {
-		s += " " + strconv.Quote(i.Data)
+	return fmt.Sprintf("%d in phase %d (%s %d)", i.Rule, i.Phase, i.Action, i.Status)
+}
+
+func interruptionText(i *rules.Interruption) string {
+	if i == nil || i.Data == "" {
+		return brief(i)
 	}
-	return s + ")"
+	return brief(i) + " to " + strconv.Quote(i.Data)
 }
 
 // matches walks both lists, which are sorted by rule.
@@ -116,16 +101,37 @@ func (d *differ) matches(reference, candidate []rules.Match) {
 	for len(reference) > 0 || len(candidate) > 0 {
 		switch {
 		case len(candidate) == 0 || len(reference) > 0 && reference[0].Rule < candidate[0].Rule:
-			d.verdict(fmt.Sprintf("rule %d", reference[0].Rule), "matched "+targetsText(reference[0].Targets), "did not match")
+			d.alone("reference", reference[0], "matched "+targetsText(reference[0].Targets), "did not match")
 			reference = reference[1:]
 		case len(reference) == 0 || candidate[0].Rule < reference[0].Rule:
-			d.verdict(fmt.Sprintf("rule %d", candidate[0].Rule), "did not match", "matched "+targetsText(candidate[0].Targets))
+			d.alone("candidate", candidate[0], "did not match", "matched "+targetsText(candidate[0].Targets))
 			candidate = candidate[1:]
 		default:
 			d.match(reference[0], candidate[0])
 			reference, candidate = reference[1:], candidate[1:]
 		}
 	}
+}
+
+// alone is a match of one engine.
+func (d *differ) alone(engine string, m rules.Match, reference, candidate string) {
+	rule := fmt.Sprintf("rule %d", m.Rule)
+	var variables []string
+	for _, t := range m.Targets {
+		variables = append(variables, collection(t.Variable))
+	}
+	slices.Sort(variables)
+	redacted := fmt.Sprintf("%s matched on the %s alone", rule, engine)
+	if len(variables) > 0 {
+		redacted += ", in " + strings.Join(slices.Compact(variables), ", ")
+	}
+	d.verdict(redacted, rule, reference, candidate)
+}
+
+// collection is the name of a variable without its key, which a client may have chosen.
+func collection(variable string) string {
+	name, _, _ := strings.Cut(variable, ":")
+	return name
 }
 
 func (d *differ) match(reference, candidate rules.Match) {
@@ -145,11 +151,12 @@ func (d *differ) match(reference, candidate rules.Match) {
 	for _, t := range slices.SortedFunc(maps.Keys(counts), func(a, b rules.MatchedTarget) int {
 		return cmp.Or(cmp.Compare(a.Variable, b.Variable), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Target, b.Target))
 	}) {
+		redacted := fmt.Sprintf("%s matched other values of %s", rule, collection(t.Variable))
 		switch n := counts[t]; {
 		case n > 0:
-			d.verdict(rule+": "+targetText(t), fmt.Sprintf("%d times more", n), "less")
+			d.verdict(redacted, rule+": "+targetText(t), fmt.Sprintf("%d times more", n), "less")
 		case n < 0:
-			d.verdict(rule+": "+targetText(t), "less", fmt.Sprintf("%d times more", -n))
+			d.verdict(redacted, rule+": "+targetText(t), "less", fmt.Sprintf("%d times more", -n))
 		}
 	}
 	text := d.text

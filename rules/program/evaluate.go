@@ -23,7 +23,7 @@ func (t *Tx) evaluate(index int) bool {
 			return false
 		}
 	}
-	if t.recorded(r) && (len(r.Next) > 0 || r.Operator() == nil) && r.message.set {
+	if r.recorded && (len(r.Next) > 0 || r.Operator() == nil) && r.message.set {
 		if message := t.expand(&r.message); message != "" {
 			rec.message, rec.data = message, ""
 			if r.data.set {
@@ -41,14 +41,12 @@ func (t *Tx) evaluate(index int) bool {
 	if r.Severity != resolve.NoSeverity && r.Severity < t.highestSeverity {
 		t.highestSeverity = r.Severity
 	}
-	if t.recorded(r) {
+	if r.recorded {
 		t.records = append(t.records, rec)
 	}
 	t.checkUnfold()
 	return true
 }
-
-func (t *Tx) recorded(r *Rule) bool { return r.Log || r.marked }
 
 // checkUnfold lets the rules run that folding had decided, if the rule that runs breaks what folding assumed.
 func (t *Tx) checkUnfold() {
@@ -139,7 +137,7 @@ func (t *Tx) candidateFields(out []field, target *target, starter *Rule, index i
 	for c := t.look.heads[index].first; c != 0; {
 		candidate := t.look.candidates[c-1]
 		c = candidate.next
-		if f, ok := t.fieldOf(target, int(candidate.value)); ok && !t.excepted(target, starter, f.key) {
+		if f, ok := t.fieldOf(target, int(candidate.value)); ok && !t.excepted(target, starter, &f) {
 			out = append(out, f)
 		}
 	}
@@ -154,7 +152,7 @@ func (t *Tx) fieldOf(target *target, at int) (f field, ok bool) {
 		if target.Variable != variable.TX || target.slot != int(v.index) || target.Regex != nil || target.Key == "" {
 			return f, false
 		}
-		return field{variable: variable.TX, key: target.Key, value: t.look.texts[v.text].s, at: at}, true
+		return field{variable: variable.TX, key: target.Key, lower: target.Key, value: t.look.texts[v.text].s, at: at}, true
 	case v.variable.Kind() == variable.Single:
 		return field{variable: v.variable, value: t.look.texts[v.text].s, at: at}, target.Variable == v.variable
 	}
@@ -166,7 +164,7 @@ func (t *Tx) fieldOf(target *target, at int) (f field, ok bool) {
 		if !selected(target, v.names, e) {
 			return f, false
 		}
-		return field{variable: s.Reported, key: e.Key, value: t.look.texts[v.text].s, at: at}, true
+		return field{variable: s.Reported, key: e.Key, lower: e.Lower, value: t.look.texts[v.text].s, at: at}, true
 	}
 	return f, false
 }
@@ -207,7 +205,7 @@ func (t *Tx) onMatch(r, starter *Rule, m match, rec *record) {
 	for i := range r.effects {
 		t.effect(&r.effects[i])
 	}
-	if !t.recorded(starter) {
+	if !starter.recorded {
 		return
 	}
 	rec.targets = append(rec.targets, m)

@@ -14,6 +14,7 @@ import (
 type field struct {
 	variable variable.ID // as matches report it
 	key      string
+	lower    string // key in lower case
 	value    string
 	// at is the number of the value among those that were looked at together, or -1.
 	at int
@@ -84,7 +85,7 @@ func (t *Tx) fieldsOf(out []field, target *target, starter *Rule) []field {
 	if len(target.Except) > 0 || len(t.exceptions) > 0 {
 		kept := out[:first]
 		for _, f := range out[first:] {
-			if !t.excepted(target, starter, f.key) {
+			if !t.excepted(target, starter, &f) {
 				kept = append(kept, f)
 			}
 		}
@@ -105,7 +106,7 @@ func (t *Tx) listFields(out []field, target *target) []field {
 			if !selected(target, s.Names, e) {
 				continue
 			}
-			f := field{variable: s.Reported, key: e.Key, value: e.Value}
+			f := field{variable: s.Reported, key: e.Key, lower: e.Lower, value: e.Value}
 			if s.Names {
 				f.value = e.Key
 			}
@@ -133,19 +134,19 @@ func selected(target *target, names bool, e *vars.Entry) bool {
 func (t *Tx) txFields(out []field, target *target) []field {
 	if target.Regex == nil && target.Key != "" {
 		if value, ok := t.field(target.slot); ok {
-			out = append(out, field{variable: variable.TX, key: target.Key, value: value, at: t.look.tx(target.slot)})
+			out = append(out, field{variable: variable.TX, key: target.Key, lower: target.Key, value: value, at: t.look.tx(target.slot)})
 		}
 		return out
 	}
 	for slot, name := range t.program.names.names {
 		if value, ok := t.field(slot); ok && target.takes(name) {
-			out = append(out, field{variable: variable.TX, key: name, value: value, at: -1})
+			out = append(out, field{variable: variable.TX, key: name, lower: name, value: value, at: -1})
 		}
 	}
 	for i := range t.extra {
 		e := &t.extra[i]
 		if target.takes(e.Key) {
-			out = append(out, field{variable: variable.TX, key: e.Key, value: e.Value, at: -1})
+			out = append(out, field{variable: variable.TX, key: e.Key, lower: e.Lower, value: e.Value, at: -1})
 		}
 	}
 	return out
@@ -170,7 +171,7 @@ func (t *Tx) matchedFields(out []field, target *target) []field {
 		if target.Regex != nil && !target.Regex.MatchString(lower) || target.Regex == nil && target.Key != "" && target.Key != lower {
 			continue
 		}
-		f := field{variable: target.Variable, key: name, value: m.value, at: -1}
+		f := field{variable: target.Variable, key: name, lower: lower, value: m.value, at: -1}
 		if target.Variable == variable.MatchedVarsNames {
 			f.value = name
 		}
@@ -179,16 +180,15 @@ func (t *Tx) matchedFields(out []field, target *target) []field {
 	return out
 }
 
-// excepted says whether the rule does not look at the key, by its own text or by what was removed in this request.
-func (t *Tx) excepted(target *target, starter *Rule, key string) bool {
-	lower := lowerText(key)
+// excepted says whether the rule does not look at a value, by its own text or by what was removed in this request.
+func (t *Tx) excepted(target *target, starter *Rule, f *field) bool {
 	for i := range target.Except {
-		if leavesOut(target.Except[i].Key, target.Except[i].Regex, lower) {
+		if leavesOut(target.Except[i].Key, target.Except[i].Regex, f.lower) {
 			return true
 		}
 	}
 	for _, e := range t.exceptions {
-		if e.Target.Variable == target.Variable && selects(&e.Rules, starter) && leavesOut(e.Target.Key, e.Target.Regex, lower) {
+		if e.Target.Variable == target.Variable && selects(&e.Rules, starter) && leavesOut(e.Target.Key, e.Target.Regex, f.lower) {
 			return true
 		}
 	}

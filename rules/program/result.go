@@ -35,7 +35,7 @@ func (t *Tx) collect(name func(variable, key, processor string) string) *rules.R
 	processor := t.vars.Singles[variable.ReqbodyProcessor]
 	for i := range t.records {
 		rec := &t.records[i]
-		if rec.rule.internal || len(rec.rule.exclusions) > 0 {
+		if len(rec.rule.exclusions) > 0 {
 			for _, name := range rec.rule.exclusions {
 				if !slices.Contains(result.Exclusions, name) {
 					result.Exclusions = append(result.Exclusions, name)

@@ -32,9 +32,10 @@ type Rule struct {
 	Next []*Rule
 	// logID is the id that %{rule.id} shows: that of the starter.
 	logID int
-	// exclusions are those that the rule stands for, internal says that it is never shown; marked is either.
-	exclusions       []string
-	internal, marked bool
+	// exclusions are those that the rule stands for.
+	exclusions []string
+	// recorded says that its matches are noted.
+	recorded bool
 }
 
 type target struct {
@@ -115,8 +116,9 @@ func newRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.R
 		return nil, errors.New(r.Unsupported)
 	}
 	out := &Rule{Rule: r, logID: starter.ID}
-	out.exclusions, out.internal = marks(r.Tags)
-	out.marked = out.internal || len(out.exclusions) > 0
+	exclusions, internal := marks(r.Tags)
+	out.exclusions = exclusions
+	out.recorded = len(exclusions) > 0 || r.Log && !internal
 	for _, t := range r.Targets {
 		switch t.Variable {
 		case variable.Rule, variable.Env:

@@ -211,4 +211,4 @@ func (t *Tx) unsetName(name string) {
 }
 
 // keep makes a string that is valid as long as the transaction runs.
-func (t *Tx) keep(b []byte) string { return string(b) }
+func (t *Tx) keep(b []byte) string { return t.scratch.Keep(append(t.scratch.Room(len(b)), b...)) }

@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"regexp/syntax"
 	"unicode"
-
-	binary "rsc.io/binaryregexp/syntax"
 )
 
 // generator makes strings from the syntax tree of a pattern: not all of them match, as assertions are ignored, but
@@ -13,17 +11,6 @@ import (
 type generator struct {
 	rng    *rand.Rand
 	binary bool
-}
-
-func parseFor(expr string, dialect Dialect) (*syntax.Regexp, error) {
-	if dialect == Binary {
-		re, err := binary.Parse(expr, binary.Perl)
-		if err != nil {
-			return nil, err
-		}
-		return textTree(re), nil
-	}
-	return syntax.Parse(expr, syntax.Perl)
 }
 
 func (g generator) matching(re *syntax.Regexp) string {

@@ -21,7 +21,7 @@ const (
 
 // Limits on the automata.
 const (
-	maxInsts = 6000 // of a nondeterministic automaton
+	maxInsts = 30_000 // of a nondeterministic automaton
 )
 
 // nfa is the automaton of a node. Instruction 0 is the match.
@@ -31,6 +31,8 @@ type nfa struct {
 	// copies is how often a repeated node is spelled out; beyond that it may repeat without end.
 	copies int
 	full   bool // there were too many instructions
+	// relaxed says that it accepts more than the node, as there are not so many copies.
+	relaxed bool
 }
 
 // newNFA compiles n, or answers nil if it would be too large.
@@ -84,6 +86,7 @@ func (a *nfa) compile(n *node, next int32) int32 {
 func (a *nfa) repeat(n *node, next int32) int32 {
 	low, high := n.min, n.max
 	if high > a.copies || low > a.copies {
+		a.relaxed = true
 		low, high = min(low, a.copies), -1
 	}
 	if high == -1 {
@@ -97,51 +100,14 @@ func (a *nfa) repeat(n *node, next int32) int32 {
 			next, low = first, low-1
 		}
 	}
-	// What may follow, from the last copy to the first.
+	// What may follow, from the last copy to the first: without one there is none after it.
+	end := next
 	for range max(high-low, 0) {
 		first := a.compile(n.subs[0], next)
-		next = a.add(inst{kind: instFork, out: []int32{first, next}})
+		next = a.add(inst{kind: instFork, out: []int32{first, end}})
 	}
 	for range low {
 		next = a.compile(n.subs[0], next)
 	}
 	return next
-}
-
-// cut makes every instruction that is reached only after depth bytes a match: whatever the whole pattern matches,
-// its beginning does.
-func (a *nfa) cut(depth int) {
-	level := map[int32]bool{}
-	a.reach(a.start, level)
-	seen := map[int32]bool{}
-	for range depth {
-		next := map[int32]bool{}
-		for i := range level {
-			seen[i] = true
-		}
-		for i := range level {
-			if a.insts[i].kind == instBytes {
-				a.reach(a.insts[i].out[0], next)
-			}
-		}
-		level = next
-	}
-	for i := range level {
-		if !seen[i] {
-			a.insts[i] = inst{kind: instMatch}
-		}
-	}
-}
-
-// reach adds to set everything that follows i without a byte.
-func (a *nfa) reach(i int32, set map[int32]bool) {
-	if set[i] {
-		return
-	}
-	set[i] = true
-	if k := a.insts[i].kind; k == instFork || k == instAssert {
-		for _, o := range a.insts[i].out {
-			a.reach(o, set)
-		}
-	}
 }

@@ -12,19 +12,19 @@ import (
 )
 
 // parse reads an expression as its dialect's package does.
-func parse(expr string, dialect Dialect) (*node, error) {
+func parse(expr string, dialect Dialect) (*syntax.Regexp, error) {
 	if dialect == Binary {
 		re, err := binary.Parse(expr, binary.Perl)
 		if err != nil {
 			return nil, fmt.Errorf("parse regular expression: %w", err)
 		}
-		return reader{dialect}.read(textTree(re)), nil
+		return textTree(re), nil
 	}
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return nil, fmt.Errorf("parse regular expression: %w", err)
 	}
-	return reader{dialect}.read(re), nil
+	return re, nil
 }
 
 // textTree is the tree of the one package in the types of the other: binary is a copy of syntax, operators and flags
@@ -56,8 +56,16 @@ var asserts = map[syntax.Op]assert{
 	syntax.OpEndText: endText, syntax.OpWordBoundary: wordBoundary, syntax.OpNoWordBoundary: noWordBoundary,
 }
 
-// reader turns a syntax tree over characters into one over bytes.
-type reader struct{ dialect Dialect }
+// reader turns a syntax tree over characters into one over symbols or, without symbols, over bytes.
+type reader struct {
+	dialect Dialect
+	symbols *symbols
+	known   map[rune]*node // of literal characters: twice the character, plus one with folding
+}
+
+func newReader(dialect Dialect, symbols *symbols) reader {
+	return reader{dialect, symbols, map[rune]*node{}}
+}
 
 func (r reader) read(re *syntax.Regexp) *node {
 	switch re.Op {
@@ -68,7 +76,7 @@ func (r reader) read(re *syntax.Regexp) *node {
 	case syntax.OpLiteral:
 		var subs []*node
 		for _, c := range re.Rune {
-			subs = append(subs, r.class(orbit(c, re.Flags&syntax.FoldCase != 0)))
+			subs = append(subs, r.literal(c, re.Flags&syntax.FoldCase != 0))
 		}
 		return concat(subs...)
 	case syntax.OpCharClass:
@@ -80,13 +88,13 @@ func (r reader) read(re *syntax.Regexp) *node {
 	case syntax.OpCapture:
 		return r.read(re.Sub[0])
 	case syntax.OpStar:
-		return r.loop(re.Sub[0], 0, -1)
+		return repeat(r.read(re.Sub[0]), 0, -1)
 	case syntax.OpPlus:
-		return r.loop(re.Sub[0], 1, -1)
+		return repeat(r.read(re.Sub[0]), 1, -1)
 	case syntax.OpQuest:
-		return r.loop(re.Sub[0], 0, 1)
+		return repeat(r.read(re.Sub[0]), 0, 1)
 	case syntax.OpRepeat:
-		return r.loop(re.Sub[0], re.Min, re.Max)
+		return repeat(r.read(re.Sub[0]), re.Min, re.Max)
 	case syntax.OpConcat:
 		return concat(r.all(re.Sub)...)
 	case syntax.OpAlternate:
@@ -96,7 +104,23 @@ func (r reader) read(re *syntax.Regexp) *node {
 		return &node{op: opAssert, assert: a}
 	}
 	// An operator of a later Go: any string, so that nothing is missed.
+	if r.symbols != nil {
+		r.symbols.exact = false
+	}
 	return repeat(oneOf(anyByte), 0, -1)
+}
+
+func (r reader) literal(c rune, foldCase bool) *node {
+	key := 2 * c
+	if foldCase {
+		key++
+	}
+	n := r.known[key]
+	if n == nil {
+		n = r.class(orbit(c, foldCase))
+		r.known[key] = n
+	}
+	return n
 }
 
 func (r reader) all(res []*syntax.Regexp) []*node {
@@ -105,27 +129,6 @@ func (r reader) all(res []*syntax.Regexp) []*node {
 		out = append(out, r.read(re))
 	}
 	return out
-}
-
-// loop is a repetition. Without an upper limit, a character beyond ASCII may as well be a run of its bytes: each
-// byte is an iteration of its own, which keeps the automata small.
-func (r reader) loop(re *syntax.Regexp, low, high int) *node {
-	sub := r.read(re)
-	if high == -1 {
-		sub = flatten(sub)
-	}
-	return repeat(sub, low, high)
-}
-
-// flatten replaces a class, as class makes it, that has all non-ASCII bytes by the set of its bytes.
-func flatten(n *node) *node {
-	switch {
-	case n == wide:
-		return oneOf(highBytes)
-	case n.op == opAlternate && len(n.subs) == 2 && n.subs[0] == wide && n.subs[1].op == opBytes:
-		return oneOf(n.subs[1].set.Union(highBytes))
-	}
-	return n
 }
 
 var (
@@ -139,6 +142,9 @@ const fewRunes = 16
 
 // class is one character of the ranges.
 func (r reader) class(ranges []rune) *node {
+	if r.symbols != nil {
+		return oneOf(r.symbols.set(ranges))
+	}
 	var bytes byteset.Set
 	limit := rune(utf8.RuneSelf - 1)
 	if r.dialect == Binary {

@@ -27,34 +27,47 @@ type Pattern struct {
 	shapes  []shape // by alphabet
 	minimum int     // bytes of the shortest match
 	need    *need
+	dfa     *dfa // of a regular expression; nil if it is too large
 }
 
 // shape is what is left of a pattern for values of an alphabet.
 type shape struct {
 	possible bool
 	literals []string // nil: every value is a candidate
-	dfa      *dfa     // nil: none was small enough
 }
 
 // NewRegexp compiles the argument of @rx.
 func NewRegexp(arg string) (*Pattern, error) {
 	expr, dialect := Expression(arg)
-	n, err := parse(expr, dialect)
+	re, err := parse(expr, dialect)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", arg, err)
 	}
+	n := newReader(dialect, nil).read(re)
 	p := &Pattern{kind: Regexp, text: arg, minimum: shortest(n), need: needs(n)}
-	whole := newDFA(n)
-	for i, a := range alphabets {
+	for _, a := range alphabets {
 		pruned := prune(n, a)
-		s := shape{possible: pruned.op != opNone, literals: literals(pruned), dfa: whole}
-		if s.possible && i < len(alphabets)-1 && (whole == nil || !whole.exact) {
-			s.dfa = newDFA(pruned)
-		}
-		p.shapes = append(p.shapes, s)
+		p.shapes = append(p.shapes, shape{possible: pruned.op != opNone, literals: literals(pruned)})
 	}
+	symbols := symbolsOf(re, dialect)
+	p.dfa = newDFA(newReader(dialect, symbols).read(re), symbols)
 	return p, nil
 }
+
+// Decides reports whether Match decides the pattern. Then Nominate does as well: it names the pattern if and only if it
+// matches.
+func (p *Pattern) Decides() bool {
+	switch p.kind {
+	case Regexp:
+		return p.dfa != nil && p.dfa.exact
+	case Phrases:
+		return false
+	}
+	return true
+}
+
+// Match reports whether the pattern matches value, as its operator does, if the pattern Decides; else, whether it may.
+func (p *Pattern) Match(value string) bool { return p.may(value, anyByte) }
 
 // NewPhrases compiles the words of @pm or of a file, as the operator splits and lower-cases them. An empty phrase
 // occurs in every value.
@@ -110,8 +123,8 @@ func expressible(word string, alphabet byteset.Set) bool {
 	return true
 }
 
-// may reports whether value, whose bytes are in mask and in the alphabet, can match. Its literals have been looked for.
-func (p *Pattern) may(value string, mask byteset.Set, alphabet int) bool {
+// may reports whether value, whose bytes are in mask, can match. Phrases have been looked for.
+func (p *Pattern) may(value string, mask byteset.Set) bool {
 	if len(value) < p.minimum {
 		return false
 	}
@@ -125,8 +138,7 @@ func (p *Pattern) may(value string, mask byteset.Set, alphabet int) bool {
 	case EndsWith:
 		return strings.HasSuffix(value, p.text)
 	case Regexp:
-		d := p.shapes[alphabet].dfa
-		return p.need.met(mask) && (d == nil || d.may(value))
+		return p.need.met(mask) && (p.dfa == nil || p.dfa.match(value))
 	}
 	return true
 }

@@ -61,7 +61,7 @@ func (s *Set) Nominate(scratch *Scratch, value string, mask byteset.Set, want Bi
 	}
 	for w := range out {
 		for i := range ones(w, out[w]) {
-			if !s.patterns[i].may(value, mask, alphabet) {
+			if !s.patterns[i].may(value, mask) {
 				out.clear(i)
 			}
 		}
@@ -96,13 +96,9 @@ func (s *Set) Stats() Stats {
 		out.Impossible = append(out.Impossible, impossible)
 	}
 	for _, p := range s.patterns {
-		known := map[*dfa]bool{nil: true}
-		for _, sh := range p.shapes {
-			if !known[sh.dfa] {
-				known[sh.dfa] = true
-				out.DFAs++
-				out.DFABytes += sh.dfa.bytes()
-			}
+		if p.dfa != nil {
+			out.DFAs++
+			out.DFABytes += p.dfa.bytes()
 		}
 	}
 	return out

@@ -156,7 +156,7 @@ func ownValue(t testing.TB, g generator, p crsPattern) string {
 		return p.arg
 	}
 	expr, dialect := Expression(p.arg)
-	re, err := parseFor(expr, dialect)
+	re, err := parse(expr, dialect)
 	if err != nil {
 		t.Fatal(err)
 	}

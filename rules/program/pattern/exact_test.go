@@ -1,0 +1,118 @@
+package pattern
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// exactChecker compares what automata say with what the engine's packages say.
+type exactChecker struct {
+	pairs, matches, partial int
+}
+
+func (c *exactChecker) check(t *testing.T, p *Pattern, o oracle, arg, value string) {
+	t.Helper()
+	c.pairs++
+	want := o(value)
+	if want {
+		c.matches++
+	}
+	if p.dfa.rest != nil {
+		c.partial++
+	}
+	if got := p.Match(value); got != want {
+		t.Errorf("@rx %.200q on %.200q: %v, want %v", arg, value, got, want)
+	}
+}
+
+// TestDecidesAsRegexp: a pattern that decides says what Go's regexp says, of values with and without a match.
+func TestDecidesAsRegexp(t *testing.T) {
+	var c exactChecker
+	g := generator{rng: rand.New(rand.NewPCG(9, 10))}
+	scale := 10
+	if *long {
+		scale = 1000
+	}
+	var values []string
+	for _, r := range regressionRequests(t) {
+		for _, v := range r {
+			if len(v.text) < 500 && g.rng.IntN(50) == 0 {
+				values = append(values, v.text)
+			}
+		}
+	}
+	for _, p := range crsPatterns(t) {
+		if p.kind != Regexp {
+			continue
+		}
+		if !p.Decides() {
+			t.Errorf("rule %d: @rx %.100q does not decide", p.id, p.arg)
+			continue
+		}
+		o := oracleOf(t, p)
+		for n := range scale {
+			own := ownValue(t, g, p)
+			if n > 1 {
+				own = g.mutate(own)
+			}
+			c.check(t, p.Pattern, o, p.arg, own)
+			// Long enough that what began somewhere meets what began elsewhere.
+			mixed := own[:len(own)*3/4]
+			for len(mixed) < 100 {
+				next := g.mutate(ownValue(t, g, p))
+				mixed += next[:len(next)*3/4]
+			}
+			c.check(t, p.Pattern, o, p.arg, mixed)
+			c.check(t, p.Pattern, o, p.arg, g.noise(n%80))
+			c.check(t, p.Pattern, o, p.arg, values[g.rng.IntN(len(values))])
+		}
+	}
+	if c.pairs < 5000 || c.matches < 1000 || c.partial < 500 {
+		t.Errorf("%d pairs, %d match, %d with a part of the table; want at least 5000, 1000 and 500", c.pairs, c.matches, c.partial)
+	}
+	t.Logf("%d pairs, %d match, %d with a part of the table", c.pairs, c.matches, c.partial)
+}
+
+// TestDecidesHardPatterns does the same for patterns that are made to be hard, on all short strings and some long ones.
+func TestDecidesHardPatterns(t *testing.T) {
+	var c exactChecker
+	g := generator{rng: rand.New(rand.NewPCG(11, 12))}
+	pieces := []string{"a", "b", "S", "\n", " ", "_", "\xff", "\xc3", "\xa9", "\u00e9", "\u017f", "\u212a", "\ufffd", "\xe2\x84", "\U0001f600", "\x00", "1"}
+	for _, arg := range []string{
+		`^[^a]+$`, `^[^\x00-\x7f]+$`, `[^a]{2}$`, `^.$`, `(?-s)^.$`, `\b`, `\B`, `\bs\b`, `(?i)^s+$`, `(?i)k\B`, `^(?:[^a]|ab)*$`, `\x{e9}|a.b`, `[é\x{fffd}]`,
+		`^\x{fffd}$`, `[^\x{fffd}]`, `^(?:é|[^é])$`, `(?-m)^a$`, `(?-m)a$`, `\Aa|b\z`, `$`, `^`, `(?:^|b)a`, `a$^b`, "a$\n^b", `(?:)`, `[^\x00-\x{10ffff}]`, `\pL\b`, `[[:word:]]+\W$`,
+		`(?:a|b)*a(?:a|b){10}$`, `a.{20}b`, `(?:a?b?){30}S$`, `(?i)[à-ý]`, `\xe9`, `^[\x80-\xff]+$`, `(?s)\xff.$`, `[^\xff]\b`, `\w{3}\b`, `(?:\b|a)+_`, `(?:^a|b$)+`,
+	} {
+		p, err := NewRegexp(arg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !p.Decides() {
+			t.Errorf("%q does not decide", arg)
+			continue
+		}
+		o := regexpOracle(t, arg)
+		for _, x := range append(pieces, "") {
+			for _, y := range append(pieces, "") {
+				for _, z := range append(pieces, "") {
+					c.check(t, p, o, arg, x+y+z)
+				}
+			}
+		}
+		for range 200 {
+			var v strings.Builder
+			for range g.rng.IntN(60) {
+				v.WriteString(pieces[g.rng.IntN(len(pieces))])
+				if g.rng.IntN(4) > 0 {
+					v.WriteString("ab"[:g.rng.IntN(3)])
+				}
+			}
+			c.check(t, p, o, arg, v.String())
+		}
+	}
+	if c.partial < 100 {
+		t.Errorf("%d values with a part of the table, want at least 100", c.partial)
+	}
+	t.Logf("%d pairs, %d match, %d with a part of the table", c.pairs, c.matches, c.partial)
+}

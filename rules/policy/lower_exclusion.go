@@ -66,24 +66,25 @@ func (l *exclusionLowering) exclusion(e Exclusion) error {
 	return nil
 }
 
-// scopeOf is when the exclusion holds: until the end of its day, at its hosts, path and methods.
+// scopeOf is when the exclusion holds: at its path, hosts and methods, until the end of its day. What tells most requests
+// apart comes first: the rest is not looked at in other requests.
 func scopeOf(e Exclusion) ([]condition, error) {
 	var out []condition
+	if e.Path != "" {
+		out = append(out, pathCondition([]string{e.Path}, strictly))
+	}
+	if len(e.Hosts) > 0 {
+		out = append(out, hostCondition(e.Hosts))
+	}
+	if len(e.Methods) > 0 {
+		out = append(out, methodCondition(e.Methods))
+	}
 	if e.Expires != "" {
 		end, err := e.Expires.End()
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, before(end))
-	}
-	if len(e.Hosts) > 0 {
-		out = append(out, hostCondition(e.Hosts))
-	}
-	if e.Path != "" {
-		out = append(out, pathCondition([]string{e.Path}, strictly))
-	}
-	if len(e.Methods) > 0 {
-		out = append(out, methodCondition(e.Methods))
 	}
 	if len(out) == 0 {
 		out = append(out, condition{variable: "REQUEST_METHOD", operator: "@unconditionalMatch"})

@@ -70,24 +70,25 @@ func (l *ruleLowering) rule(r Rule) error {
 	return nil
 }
 
-// conditions are what w asks for; all of them have to hold.
+// conditions are what w asks for; all of them have to hold. What tells most requests apart comes first: the rest is not
+// looked at in other requests.
 func (l *ruleLowering) conditions(w When, paths reading) ([]condition, error) {
 	var out []condition
+	if len(w.Path) > 0 {
+		out = append(out, pathCondition(w.Path, paths))
+	}
+	if len(w.Host) > 0 {
+		out = append(out, hostCondition(w.Host))
+	}
+	if len(w.Methods) > 0 {
+		out = append(out, methodCondition(w.Methods))
+	}
 	if len(w.Client) > 0 {
 		c, err := l.client(w.Client)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, c)
-	}
-	if len(w.Host) > 0 {
-		out = append(out, hostCondition(w.Host))
-	}
-	if len(w.Path) > 0 {
-		out = append(out, pathCondition(w.Path, paths))
-	}
-	if len(w.Methods) > 0 {
-		out = append(out, methodCondition(w.Methods))
 	}
 	if len(w.Any) > 0 {
 		flag, err := l.flag(w.Any, paths)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -143,6 +144,44 @@ func TestProblemIsReportedEachTime(t *testing.T) {
 	} {
 		if _, err := cache.Resolve(sources); err == nil {
 			t.Errorf("policy %d has no error", i)
+		}
+	}
+}
+
+// TestUpdatesAreCopies: what one policy changes of a rule, others do not see, whatever room its lists have.
+func TestUpdatesAreCopies(t *testing.T) {
+	var cache Cache
+	engine := coraza.New(coraza.Options{})
+	base := rules.Source{Name: "a.conf"}
+	for n := 1; n <= 9; n++ {
+		base.Text += fmt.Sprintf("SecRule ARGS%s \"a\" \"id:%d%s\"\n", strings.Repeat("|ARGS:b", n)+strings.Repeat("|!ARGS:c", n), n, strings.Repeat(",tag:t,t:trim,setvar:tx.a=1", n))
+	}
+	update := func(name string) []rules.Source {
+		return []rules.Source{base, {Name: "b.conf", Text: fmt.Sprintf("SecRuleUpdateTargetById 1-9 \"!ARGS:%[1]s|TX:%[1]s\"\nSecRuleUpdateActionById 1-9 tag:%[1]s,setvar:tx.%[1]s=1,t:%[1]s,setvar:tx.a=2\n", name)}}
+	}
+	names := []string{"md5", "sha1", "lowercase"}
+	for range 2 { // the second time, everything is in the cache
+		var resolved []*Policy
+		for _, name := range names {
+			p, err := compare(t, engine, &cache, update(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resolved = append(resolved, p)
+		}
+		for i, name := range names {
+			again, err := Resolve(update(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, r := range resolved[i].Rules {
+				if diff := cmp.Diff(viewOf(again.Rules[j]), viewOf(r)); diff != "" {
+					t.Errorf("%s, rule %d was changed by another policy (-want +got):\n%s", name, r.ID, diff)
+				}
+			}
+		}
+		if _, err := compare(t, engine, &cache, []rules.Source{base}); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -10,10 +10,6 @@ import (
 
 // remove takes rules out that are loaded already.
 func (b *builder) remove(d *seclang.Directive) {
-	drop := func(i int) {
-		delete(b.ids, b.rules[i].ID)
-		b.rules[i] = nil
-	}
 	if d.Name == seclang.SecRuleRemoveByMsg {
 		for _, r := range b.rules {
 			if r != nil && !r.Message.Set() {
@@ -22,7 +18,10 @@ func (b *builder) remove(d *seclang.Directive) {
 			}
 		}
 	}
-	b.each(d, func(i int) { drop(i) })
+	b.each(d, func(i int) {
+		delete(b.ids, b.rules[i].ID)
+		b.rules[i] = nil
+	})
 }
 
 // each calls f with the rules that a directive selects.
@@ -75,9 +74,7 @@ func (b *builder) update(d *seclang.Directive) {
 		if len(d.Actions) == 0 {
 			return
 		}
-		if slices.ContainsFunc(d.Actions, func(a seclang.Action) bool { return kindOf(a.Name) == disruptive }) {
-			r.Disruptive = Disruptive{}
-		}
+		// A disruptive action takes the place of the rule's own.
 		if at, err := r.apply(d.Actions, nil); err != nil {
 			b.fail(at, "%v", err)
 		}

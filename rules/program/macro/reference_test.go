@@ -39,7 +39,7 @@ func TestParseAgreesWithReference(t *testing.T) {
 	pieces := strings.Split("%{|}|%|{|.|tx|TX.A|REQUEST_HEADERS.Host|tx.a_b-0[1]|MATCHED_VAR|MATCHED_VAR_NAME|nothing.x|UNKNOWN|a b|'|\\|\x00|\xff|é|ſ|%{tx.Score}|%{rule.id}|%{args}|+|,|tx..|}}|%%{|%25", "|")
 	random := rand.New(rand.NewPCG(7, 7))
 	texts := []string{"", "%{", "%{}", "%{tx.a%{", "%{a%{tx.b}", "%{tx.a}%{", "%{tx.", "%{tx.}", "a%{b"}
-	for range 200_000 {
+	for range 60_000 {
 		var b strings.Builder
 		for range 1 + random.IntN(5) {
 			b.WriteString(pieces[random.IntN(len(pieces))])
@@ -70,8 +70,8 @@ func TestParseAgreesWithReference(t *testing.T) {
 			t.Fatalf("%q is constant and has tokens %v", text, got.Tokens)
 		}
 	}
-	if taken < 20_000 {
-		t.Errorf("%d texts were taken, want at least 20,000", taken)
+	if taken < 6_000 {
+		t.Errorf("%d texts were taken, want at least 6,000", taken)
 	}
 }
 

@@ -3,6 +3,7 @@ package pattern
 import (
 	"bufio"
 	"io/fs"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ type crsPattern struct {
 	phrases []string
 	level   int // the lowest paranoia level with a rule that has it
 	vars    []seclang.Variable
+	tree    *syntax.Regexp // of @rx
 	*Pattern
 }
 
@@ -59,6 +61,9 @@ func (p *crsPattern) compile(t testing.TB) {
 			t.Fatalf("rule %d: %v", p.id, err)
 		}
 		p.Pattern = compiled
+		if p.tree, err = parse(Expression(p.arg)); err != nil {
+			t.Fatal(err)
+		}
 	case isLiteral:
 		p.Pattern = NewLiteral(kind, p.arg)
 	default:

@@ -2,7 +2,6 @@ package pattern
 
 import (
 	"math/rand/v2"
-	"regexp/syntax"
 	"slices"
 	"testing"
 
@@ -28,8 +27,8 @@ func FuzzNomination(f *testing.F) {
 		g := generator{rng: rand.New(rand.NewPCG(seed, 0))}
 		expr, dialect := Expression(arg)
 		p := crsPattern{name: "rx", arg: arg}
-		_, err := syntax.Parse(expr, syntax.Perl)
-		if err == nil || dialect == Binary {
+		var err error
+		if p.tree, err = parse(expr, dialect); err == nil {
 			p.Pattern, err = NewRegexp(arg)
 		}
 		if err != nil {
@@ -41,8 +40,12 @@ func FuzzNomination(f *testing.F) {
 		scratch := set.NewScratch()
 		own := ownValue(t, g, p)
 		for _, v := range []string{value, own, g.mutate(own), value + own, own + value} {
-			if o(v) && !set.Nominate(scratch, v, byteset.Of(v), nil).Has(0) {
+			want, got := o(v), set.Nominate(scratch, v, byteset.Of(v), nil).Has(0)
+			if want && !got {
 				t.Errorf("@%s %q matches %q and was not nominated", p.name, p.arg, v)
+			}
+			if p.Decides() && (got != want || p.Match(v) != want) {
+				t.Errorf("@%s %q on %q: %v and %v, want %v", p.name, p.arg, v, got, p.Match(v), want)
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -22,10 +23,14 @@ func BenchmarkWorst(b *testing.B) {
 			}
 			for range 4 {
 				value := strings.Repeat(g.nearly(b, p), 1+size/200)[:size]
-				start := time.Now()
-				p.Match(value)
-				if took := float64(time.Since(start).Nanoseconds()) / size; took > worst {
-					worst, rule = took, p.id
+				each := math.Inf(1)
+				for n := 0; n < 5 && each > worst; n++ { // what took longer may have been interrupted
+					start := time.Now()
+					p.Match(value)
+					each = min(each, float64(time.Since(start).Nanoseconds())/size)
+				}
+				if each > worst {
+					worst, rule = each, p.id
 				}
 			}
 		}

@@ -10,6 +10,38 @@ import (
 type Choices struct {
 	data []byte // used up first
 	rng  *rand.Rand
+	// theme are the words that a policy and its requests have in common; nil before the policy is made.
+	theme *theme
+}
+
+// theme is a small part of the vocabulary, such that values meet the rules that are about them.
+type theme struct{ words, attacks, names, headers []string }
+
+func (c *Choices) newTheme() {
+	some := func(list []string, n int) []string {
+		out := make([]string, n)
+		for i := range out {
+			out[i] = pick(c, list)
+		}
+		return out
+	}
+	c.theme = &theme{words: some(words, 8), attacks: some(attacks, 5), names: some(plainNames, 3), headers: some(headerNames, 2)}
+}
+
+// themed is mostly one of the theme's part of a list.
+func (c *Choices) themed(list []string, part func(*theme) []string) string {
+	if c.theme != nil && c.Chance(75) {
+		return pick(c, part(c.theme))
+	}
+	return pick(c, list)
+}
+
+func (c *Choices) word() string { return c.themed(words, func(t *theme) []string { return t.words }) }
+func (c *Choices) attack() string {
+	return c.themed(attacks, func(t *theme) []string { return t.attacks })
+}
+func (c *Choices) header() string {
+	return c.themed(headerNames, func(t *theme) []string { return t.headers })
 }
 
 // Seeded are the choices of a seed.

@@ -107,7 +107,7 @@ func (g *exchangeGenerator) multipart() (contentType, body string) {
 	}
 	var b strings.Builder
 	for range g.N(5) {
-		name := strings.NewReplacer("\"", "", "\r", "", "\n", "", "\\", "").Replace(pick(g.Choices, argumentNames))
+		name := strings.NewReplacer("\"", "", "\r", "", "\n", "", "\\", "").Replace(g.themed(argumentNames, func(t *theme) []string { return t.names }))
 		if !g.fresh("argument", name) {
 			continue
 		}

@@ -17,6 +17,8 @@ import (
 type crsFiles struct {
 	setup, judge []DraftSource
 	look         []DraftSource
+	// after changes the targets of rules that were loaded.
+	after DraftSource
 }
 
 // readCRS parses the newest release once. Its trees are shared and never changed.
@@ -37,6 +39,8 @@ var readCRS = sync.OnceValues(func() (crsFiles, error) {
 			f.judge = append(f.judge, s)
 		case !ours, strings.HasPrefix(name, "REQUEST-901"):
 			f.setup = append(f.setup, s)
+		case strings.HasPrefix(name, "REQUEST-999"):
+			f.after = s
 		case strings.Contains(name, "-949-"), strings.Contains(name, "-959-"), strings.Contains(name, "-980-"):
 			f.judge = append(f.judge, s)
 		default:
@@ -79,7 +83,25 @@ func (c *Choices) CRS() (Draft, error) {
 		d.Sources = append(d.Sources, DraftSource{Name: s.Name, Directives: kept})
 	}
 	d.Sources = append(d.Sources, files.judge...)
+	if c.Chance(50) {
+		d.Sources = append(d.Sources, changesOf(files.after, d))
+	}
 	return d, nil
+}
+
+// changesOf are the directives of a source that change rules which the draft has.
+func changesOf(s DraftSource, d Draft) DraftSource {
+	has := make(map[int]bool)
+	for _, r := range d.allRules() {
+		has[r.ID()] = true
+	}
+	kept := DraftSource{Name: s.Name}
+	for _, x := range s.Directives {
+		if x.Selection != nil && len(x.Selection.IDs) == 1 && has[x.Selection.IDs[0].First] {
+			kept.Directives = append(kept.Directives, x)
+		}
+	}
+	return kept
 }
 
 // mutate changes a rule in one of many ways, most of them not at all. d itself stays as it is.

@@ -92,7 +92,7 @@ func (g *exchangeGenerator) fresh(kind, name string) bool {
 func (g *exchangeGenerator) headers() []rules.Header {
 	var headers []rules.Header
 	for range g.N(7) {
-		name := pick(g.Choices, headerNames)
+		name := g.header()
 		if g.fresh("header", name) {
 			headers = append(headers, rules.Header{Name: name, Value: oneLine(g.value())})
 		}
@@ -151,7 +151,7 @@ func (g *exchangeGenerator) inPath(s string) string {
 func (g *exchangeGenerator) pairs(kind string, most int) string {
 	var pairs []string
 	for range 1 + g.N(most) {
-		name := pick(g.Choices, argumentNames)
+		name := g.themed(argumentNames, func(t *theme) []string { return t.names })
 		if !g.fresh("argument", name) { // of query and body together: ARGS has both
 			continue
 		}
@@ -198,7 +198,7 @@ func (g *exchangeGenerator) response(x *Exchange) {
 	if g.Chance(70) {
 		x.ResponseBody = []byte(strings.TrimRight(pick(g.Choices, []string{
 			"<p>fine</p>", "root:x:0:0:root:/root:/bin/bash", "You have an error in your SQL syntax; check the manual", "ORA-00933: SQL command not properly ended",
-			"<?php echo 1; ?>", `{"a":"` + pick(g.Choices, words) + `"}`, "Fatal error: Uncaught exception in /var/www/x.php on line 3", "<title>Index of /</title>", g.value(), g.value(),
+			"<?php echo 1; ?>", `{"a":"` + g.word() + `"}`, "Fatal error: Uncaught exception in /var/www/x.php on line 3", "<title>Index of /</title>", g.value(), g.value(),
 		}), " \t\r\n"))
 	}
 }

@@ -27,6 +27,7 @@ SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:100013,phase:2,deny,status:400,log,m
 
 // Policy generates a policy of a few rules.
 func (c *Choices) Policy() Draft {
+	c.newTheme()
 	g := policyGenerator{Choices: c, next: 1}
 	d := Draft{Limits: rules.Limits{Arguments: 1000, JSONDepth: 32}}
 	if c.Chance(10) {
@@ -59,10 +60,12 @@ type policyGenerator struct {
 	*Choices
 	next int   // id
 	ids  []int // of the rules so far
+	// removed are targets of ctl actions so far.
+	removed []seclang.Variable
 }
 
 var (
-	ruleTags     = []string{"one", "two", "attack-sqli", "OWASP_CRS", "a/b"}
+	ruleTags     = []string{"one", "attack-sqli", "a/b"}
 	ruleMessages = []string{"plain", "SQL injection", "with %{tx.score} points"}
 	markers      = []string{"FIRST", "SECOND", "END-1", "NOWHERE"}
 )

@@ -96,6 +96,9 @@ func (g *policyGenerator) variables() []seclang.Variable {
 
 // collection is a collection, with or without a selector, or the number of its values.
 func (g *policyGenerator) collection() seclang.Variable {
+	if len(g.removed) > 0 && g.Chance(25) { // by a ctl: what it does has to show
+		return pick(g.Choices, g.removed)
+	}
 	c := pick(g.Choices, collections)
 	v := seclang.Variable{Name: c.name}
 	if c.name == "XML" {
@@ -124,6 +127,12 @@ func (g *policyGenerator) selected(name string) seclang.Variable {
 		v.Quoted = g.Chance(20)
 	case len(keys) > 0:
 		v.Key = pick(g.Choices, keys)
+		switch {
+		case strings.HasPrefix(name, "ARGS") && g.Chance(70):
+			v.Key = g.themed(plainNames, func(t *theme) []string { return t.names })
+		case name == "REQUEST_HEADERS" && g.Chance(70):
+			v.Key = g.header()
+		}
 		if g.Chance(10) {
 			v.Key = strings.ToUpper(v.Key)
 		}
@@ -187,15 +196,19 @@ func (g *policyGenerator) operator(numeric bool) *seclang.Operator {
 // pattern is one that stands in the list, or two of them joined, or a little one made up.
 func (g *policyGenerator) pattern() string {
 	p := pick(g.Choices, patterns)
-	switch n := g.N(10); {
+	switch n := g.N(12); {
 	case n == 0:
 		p += "|" + pick(g.Choices, patterns)
+	case n == 4:
+		p = "^" + regexp.QuoteMeta(g.word()) + "$"
+	case n == 5:
+		p = g.fragment()
 	case n == 1:
 		p = "(?:" + p + ")" + pick(g.Choices, []string{"+", "*", "?", "{2}", ""}) + pick(g.Choices, patterns)
 	case n == 2:
-		p = "(" + regexp.QuoteMeta(pick(g.Choices, words)) + ")" + p
+		p = "(" + regexp.QuoteMeta(g.word()) + ")" + p
 	case n == 3:
-		p = "(?i)" + regexp.QuoteMeta(strings.TrimSpace(pick(g.Choices, attacks)))
+		p = "(?i)" + regexp.QuoteMeta(strings.TrimSpace(g.attack()))
 	}
 	p = strings.TrimSpace(p)
 	if _, err := regexp.Compile(p); err != nil || p == "" || strings.ContainsAny(p, "\n\r\x00") || strings.HasSuffix(p, `\`) && !strings.HasSuffix(p, `\\`) {
@@ -204,9 +217,16 @@ func (g *policyGenerator) pattern() string {
 	return p
 }
 
+// fragment is a pattern for some bytes of an attack.
+func (g *policyGenerator) fragment() string {
+	a := g.attack()
+	i := g.N(len(a))
+	return regexp.QuoteMeta(a[i:min(i+2+g.N(6), len(a))])
+}
+
 // plain is a word that can stand in rule text as it is.
 func (g *policyGenerator) plain() string {
-	w := strings.TrimSpace(pick(g.Choices, words))
+	w := strings.TrimSpace(g.word())
 	if w == "" || strings.ContainsAny(w, "\"'\\%{}`,|") {
 		return "foo"
 	}
@@ -277,10 +297,10 @@ func (g *policyGenerator) actions(as role) []seclang.Action {
 	if g.Chance(25) {
 		add("severity", pick(g.Choices, []string{"CRITICAL", "WARNING", "NOTICE", "ERROR", "EMERGENCY", "2", "5", "DEBUG"}))
 	}
-	for g.Chance(25) {
+	for g.Chance(35) {
 		add("tag", pick(g.Choices, ruleTags))
 	}
-	if g.Chance(20) {
+	if g.Chance(25) {
 		add("capture", "")
 	}
 	for g.Chance(35) {
@@ -335,7 +355,9 @@ func (g *policyGenerator) setvar() string {
 		return fmt.Sprintf("%s%s=%s", collection, key, pick(g.Choices, []string{"0", "1", "5", "foo", "foo bar", "10"}))
 	case n < 98:
 		return fmt.Sprintf("%s%s=%s%s", collection, key, pick(g.Choices, []string{"", "x", "+"}), pick(g.Choices, macros))
-	case n < 99:
+	case g.Chance(85):
+		return collection + key + "=1"
+	case n < 99: // neither this nor the next has a value, which the reference fails to look at
 		return "!" + collection + key
 	}
 	return collection + key
@@ -345,6 +367,9 @@ func (g *policyGenerator) ctl() string {
 	target := func() string {
 		v := g.collection()
 		v.Count, v.Exclude, v.Quoted = false, false, false
+		if v.Name != "XML" && !volatile[v.Name] {
+			g.removed = append(g.removed, v)
+		}
 		return v.String()
 	}
 	switch g.N(16) {

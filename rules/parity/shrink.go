@@ -76,7 +76,7 @@ func (s *shrinker) over() bool { return time.Now().After(s.until) }
 
 // try takes a smaller case if the engines still differ about it.
 func (s *shrinker) try(c Case) bool {
-	if s.over() {
+	if s.over() || size(c) >= size(s.best) {
 		return false
 	}
 	comparison, differs := c.Differs(s.engines)
@@ -85,6 +85,42 @@ func (s *shrinker) try(c Case) bool {
 	}
 	s.best, s.changed = c, true
 	return true
+}
+
+// size is how much there is to read in a case. What is not as usual counts.
+func size(c Case) int {
+	n := 0
+	for _, source := range c.Draft.Policy().Sources {
+		n += len(source.Text)
+	}
+	x := c.Exchange
+	usual := NewRequest("GET", x.Request.Target, x.Request.Headers...)
+	if x.Request.Client != usual.Client || x.Request.Traffic != usual.Traffic {
+		n += 10
+	}
+	n += len(x.Request.Method) + len(x.Request.Target) + len(x.Body)
+	if x.Request.Method != usual.Method {
+		n += 2
+	}
+	if x.Request.Protocol != usual.Protocol {
+		n++
+	}
+	if x.Truncated {
+		n += 20
+	}
+	for _, h := range x.Request.Headers {
+		n += 4 + len(h.Name) + len(h.Value)
+	}
+	if x.Response == nil {
+		return n + 20 // a test file always has one
+	}
+	for _, h := range x.Response.Headers {
+		n += 4 + len(h.Name) + len(h.Value)
+	}
+	if x.Response.Status != 200 {
+		n++
+	}
+	return n + len(x.ResponseBody)
 }
 
 // tryExchange tries the case with its exchange changed.
@@ -201,7 +237,10 @@ func dropLink(r *seclang.Rule, l int) {
 
 // exchange leaves out of the request and the reply what can be.
 func (s *shrinker) exchange() {
-	s.tryExchange(func(x *Exchange) { x.Response = &rules.Response{Status: 200, Protocol: "HTTP/1.1"}; x.ResponseBody = nil })
+	s.tryExchange(func(x *Exchange) {
+		x.Response = &rules.Response{Status: 200, Protocol: "HTTP/1.1"}
+		x.ResponseBody = nil
+	})
 	s.tryExchange(func(x *Exchange) { x.Truncated = false })
 	s.tryExchange(func(x *Exchange) { x.Body = nil })
 	s.tryExchange(func(x *Exchange) {

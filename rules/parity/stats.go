@@ -45,15 +45,16 @@ func (s *Stats) Add(x *Exchange, c Comparison) {
 	if c.Reference.Err != "" {
 		s.Failed++
 	}
-	if c.Agreement == Same && len(c.Difference.Texts) > 0 {
+	switch {
+	case c.Agreement != Same:
+	case len(c.Difference.Texts) == 0 && len(c.Difference.Ordered) > 0:
+		s.Ordered++
+	case len(c.Difference.Texts) > 0:
 		s.Texts++
 		const examples = 5
 		if len(s.TextExamples) < examples {
 			s.TextExamples = append(s.TextExamples, x.Name+": "+c.Difference.Texts[0])
 		}
-	}
-	if c.Agreement == Same && len(c.Difference.Ordered) > 0 {
-		s.Ordered++
 	}
 	s.Reference += c.Time.Reference
 	s.Candidate += c.Time.Candidate

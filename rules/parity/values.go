@@ -60,28 +60,36 @@ var strange = []string{
 func (c *Choices) value() string {
 	switch n := c.N(100); {
 	case n < 30:
-		return pick(c, words)
+		return c.word()
 	case n < 45:
-		return pick(c, words) + pick(c, []string{"", " ", "-", "/", "=", "+", "\n"}) + pick(c, words)
+		return c.word() + pick(c, []string{"", " ", "-", "/", "=", "+", "\n"}) + c.word()
 	case n < 68:
-		return pick(c, attacks)
+		return c.attack()
 	case n < 80:
 		return pick(c, strange)
 	case n < 90:
-		return c.encoded(pick(c, attacks))
+		return c.encoded(c.attack())
 	case n < 94:
-		return pick(c, strange) + pick(c, attacks) + pick(c, strange)
+		return pick(c, strange) + c.attack() + pick(c, strange)
 	case n < 97:
 		return c.noise(c.N(40))
 	case n < 99:
-		return strings.Repeat(pick(c, words), 1+c.N(30))
+		return strings.Repeat(c.word(), 1+c.N(30))
 	}
-	return strings.Repeat(pick(c, attacks)+pick(c, words), 1+c.N(300))
+	return strings.Repeat(c.attack()+c.word(), 1+c.N(300))
 }
 
 // encoded writes a value in one of the ways that transformations undo.
 func (c *Choices) encoded(s string) string {
-	switch c.N(9) {
+	switch c.N(13) {
+	case 8:
+		return strings.NewReplacer("s", `\73 `, "o", `\6f`, "'", `\000027`, "/", `\/`).Replace(s)
+	case 9:
+		return strings.NewReplacer("/", "/./", " ", "  \t ").Replace(s)
+	case 10:
+		return "\x00" + strings.ReplaceAll(s, "/", "\\") + "\x00 "
+	case 11:
+		return pick(c, words) + "\n" + s + "\n" + pick(c, words)
 	case 0:
 		return url.QueryEscape(s)
 	case 1:

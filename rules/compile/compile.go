@@ -93,7 +93,7 @@ func (c *Compiler) rule(r *resolve.Rule, o Options) (*program.Rule, error) {
 	if known := c.rules[r.Identity].Value(); known != nil {
 		return known, nil
 	}
-	made, err := program.NewRule(r, c.names, &c.chains, o.Data)
+	made, err := program.NewRule(r, program.Context{Names: c.names, Chains: &c.chains, Data: o.Data, Regexp: c.sets.regexp})
 	if err != nil {
 		return nil, err
 	}

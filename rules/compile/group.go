@@ -25,6 +25,8 @@ type grouping struct {
 	// patternOf is the pattern of a nominated rule.
 	patternOf map[int]patternUse
 	places    map[place]*interests
+	// assigned are the fields of TX that folded rules set. They do so when the next rule runs, too late to make it run.
+	assigned map[int]bool
 }
 
 // patternList is a set of patterns in the making, with the number of each by its key.
@@ -53,7 +55,12 @@ type interests struct {
 func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 	g := &grouping{
 		compiler: c, program: p, folding: f, options: o,
-		patternOf: make(map[int]patternUse), places: make(map[place]*interests),
+		patternOf: make(map[int]patternUse), places: make(map[place]*interests), assigned: make(map[int]bool),
+	}
+	for _, assignments := range p.Folded {
+		for _, a := range assignments {
+			g.assigned[a.Slot] = true
+		}
 	}
 	for i := range g.sets {
 		g.sets[i].numbers = make(map[string]int)
@@ -141,7 +148,7 @@ func (g *grouping) trigger(r *program.Rule) (slot int, ok bool) {
 		return 0, false
 	}
 	slot = g.program.Slot(t.Key)
-	if g.fixed(slot) {
+	if g.fixed(slot) || g.assigned[slot] {
 		return 0, false
 	}
 	return slot, true

@@ -31,6 +31,11 @@ func (c *setCache) pattern(key string, make func() (*pattern.Pattern, error)) (*
 	return p, nil
 }
 
+// regexp finds or makes the pattern of an @rx.
+func (c *setCache) regexp(argument string) (*pattern.Pattern, error) {
+	return c.pattern("rx\x00"+argument, func() (*pattern.Pattern, error) { return pattern.NewRegexp(argument) })
+}
+
 // get finds or makes the set of these patterns.
 func (c *setCache) get(list patternList) *pattern.Set {
 	keys := slices.SortedFunc(maps.Keys(list.numbers), func(a, b string) int { return list.numbers[a] - list.numbers[b] })

@@ -121,7 +121,7 @@ var severities = []string{"emergency", "alert", "critical", "error", "warning", 
 // severityName is the name as %{RULE.severity} shows it.
 func severityName(s int) string {
 	if s < 0 || s >= len(severities) {
-		return "unset"
+		return "unknown"
 	}
 	return severities[s]
 }

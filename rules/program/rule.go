@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program/operator"
+	"gatehouse/rules/program/pattern"
 	"gatehouse/rules/program/transform"
 	"gatehouse/rules/program/variable"
 )
@@ -94,15 +95,24 @@ func (c *Chains) Len() int { return max(len(c.steps), 1) }
 // Steps are the transformations of a chain.
 func (c *Chains) Steps(number int) []*transform.Func { return c.steps[number] }
 
-// NewRule makes a rule ready to run. Data finds the files and data sets of its operator. An error says why only the
-// reference can run it.
-func NewRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.Rule) operator.Data) (*Rule, error) {
-	out, err := newRule(r, names, chains, data, r)
+// Context is what rules are made ready in.
+type Context struct {
+	Names  *Names
+	Chains *Chains
+	// Data finds the files and data sets that a rule's operator names.
+	Data func(*resolve.Rule) operator.Data
+	// Regexp compiles the argument of @rx.
+	Regexp func(argument string) (*pattern.Pattern, error)
+}
+
+// NewRule makes a rule ready to run. An error says why only the reference can run it.
+func NewRule(r *resolve.Rule, c Context) (*Rule, error) {
+	out, err := newRule(r, c, r)
 	if err != nil {
 		return nil, err
 	}
 	for _, link := range r.Links {
-		next, err := newRule(link, names, chains, data, r)
+		next, err := newRule(link, c, r)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +121,8 @@ func NewRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.R
 	return out, nil
 }
 
-func newRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.Rule) operator.Data, starter *resolve.Rule) (*Rule, error) {
+func newRule(r *resolve.Rule, c Context, starter *resolve.Rule) (*Rule, error) {
+	names, chains := c.Names, c.Chains
 	if r.Unsupported != "" {
 		return nil, errors.New(r.Unsupported)
 	}
@@ -145,7 +156,7 @@ func newRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.R
 	}
 	out.steps = chains.Steps(out.Chain)
 	if r.Operator != nil {
-		if err := out.setOperator(names, data, r == starter); err != nil {
+		if err := out.setOperator(c, r == starter); err != nil {
 			return nil, err
 		}
 	}
@@ -165,21 +176,41 @@ func newRule(r *resolve.Rule, names *Names, chains *Chains, data func(*resolve.R
 	return out, nil
 }
 
-func (r *Rule) setOperator(names *Names, data func(*resolve.Rule) operator.Data, starter bool) error {
+func (r *Rule) setOperator(c Context, starter bool) error {
 	o := r.Operator()
 	if o.Name == "restpath" {
 		return errors.New("@restpath")
 	}
 	if compare, ok := operator.Compare(o.Name); ok && !o.Macro.Constant() {
-		r.compare, r.argument = compare, newTemplate(o.Macro, names)
+		r.compare, r.argument = compare, newTemplate(o.Macro, c.Names)
 		return supported(&r.argument, starter)
 	}
 	var err error
-	if r.operator, err = operator.Compile(o.Name, o.Argument, data(r.Rule)); err != nil {
+	if r.operator, err = operator.Compile(o.Name, o.Argument, c.Data(r.Rule)); err != nil {
 		return err
 	}
 	r.captures = r.Capture && operator.CanCapture(o.Name)
+	if o.Name == "rx" {
+		p, err := c.Regexp(o.Argument)
+		if err != nil {
+			return err
+		}
+		if p.Decides() {
+			r.operator = decided{p, r.operator}
+		}
+	}
 	return nil
+}
+
+// decided is an @rx whose pattern decides without the regular expression, which is for the captures alone.
+type decided struct {
+	pattern  *pattern.Pattern
+	captures operator.Operator
+}
+
+// Match implements operator.Operator.
+func (d decided) Match(value string, captures *operator.Captures) bool {
+	return d.pattern.Match(value) && (captures == nil || d.captures.Match(value, captures))
 }
 
 // Operator is the operator of the rule, nil for actions and markers.

@@ -154,10 +154,13 @@ func (t *Tx) release() {
 	t.captures.Reset()
 }
 
-// field is the value of a field of TX.
-func (t *Tx) field(slot int) (string, bool) {
+// field is the value of a field of TX, empty if it is not set.
+func (t *Tx) field(slot int) (value string, ok bool) {
 	f := &t.fields[slot]
-	return f.value, f.generation == t.generation
+	if f.generation != t.generation {
+		return "", false // what it holds is of another transaction
+	}
+	return f.value, true
 }
 
 func (t *Tx) set(slot int, value string) {

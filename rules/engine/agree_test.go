@@ -1,0 +1,274 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/rules"
+	"gatehouse/rules/engine"
+)
+
+// probe ends every text of TestTextsAgree: rules that show what is left in TX.
+const probe = `
+SecRule TX:/^(?:a|b|c|d|h_.*|one|two)$/ "@unconditionalMatch" "id:9001,phase:5,pass,log,msg:'left in TX'"
+SecRule HIGHEST_SEVERITY "@lt 255" "id:9002,phase:5,pass,log,msg:'severity %{HIGHEST_SEVERITY}'"
+`
+
+// TestTextsAgree holds the compiled engine against the reference on what folding, grouping and running have to get right.
+func TestTextsAgree(t *testing.T) {
+	for _, test := range []struct{ name, text string }{
+		{"constants", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1,setvar:tx.b=+%{tx.a},setvar:tx.b=+2"
+			SecRule TX:b "@eq 3" "id:2,phase:1,pass,nolog,setvar:tx.c=%{tx.b}x"
+			SecRule TX:b "@eq 4" "id:3,phase:1,pass,nolog,setvar:tx.d=wrong"
+			SecRule TX:c "@streq 3x" "id:4,phase:2,pass,log,msg:'c is %{tx.c}'"`},
+		{"a constant skip", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=2"
+			SecRule TX:a "@gt 1" "id:2,phase:1,pass,nolog,skipAfter:END"
+			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"
+			SecAction "id:4,phase:1,pass,nolog,setvar:tx.b=skipped"
+			SecMarker END
+			SecRule ARGS "@rx a" "id:5,phase:1,pass,log"`},
+		{"a constant skip to no marker", `
+			SecRule &TX:a "@eq 0" "id:2,phase:1,pass,nolog,skipAfter:NOWHERE"
+			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"
+			SecRule ARGS "@rx a" "id:5,phase:2,pass,log"`},
+		{"a skip that depends on the request, over a constant", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,skipAfter:END"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
+			SecMarker END
+			SecRule &TX:a "@eq 1" "id:3,phase:1,pass,log,setvar:tx.b=1"
+			SecRule &TX:a "@eq 0" "id:4,phase:2,pass,log,setvar:tx.c=1"`},
+		{"a skip by number", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,skip:2"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
+			SecMarker HERE
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.b=1"
+			SecRule TX:a "@eq 1" "id:4,phase:1,pass,log"`},
+		{"a skip by number over removed rules", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,ctl:ruleRemoveById=2,skip:1"
+			SecAction "id:2,phase:1,pass,log,setvar:tx.a=1"
+			SecAction "id:3,phase:1,pass,log,setvar:tx.b=1"
+			SecAction "id:4,phase:1,pass,log,setvar:tx.c=1"`},
+		{"a removed constant", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,ctl:ruleRemoveById=2-3"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule TX:a "@eq 1" "id:3,phase:1,pass,nolog,skipAfter:END"
+			SecRule ARGS "@rx t" "id:4,phase:1,pass,log"
+			SecMarker END
+			SecRule &TX:a "@eq 1" "id:5,phase:2,pass,log"`},
+		{"removed by a starter whose chain fails", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,ctl:ruleRemoveByTag=gate,chain"
+			SecRule ARGS "@streq no such value" "t:none"
+			SecAction "id:2,phase:1,pass,nolog,tag:'gate',setvar:tx.a=1"
+			SecRule TX:a "@eq 1" "id:3,phase:1,pass,nolog,tag:'gate',setvar:tx.b=1"
+			SecRule &TX:b "@eq 1" "id:4,phase:2,pass,log"`},
+		{"a field that a request writes", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule ARGS "@rx tt" "id:2,phase:1,pass,nolog,setvar:tx.a=+5"
+			SecRule TX:a "@ge 5" "id:3,phase:1,pass,log,msg:'score %{tx.a}'"
+			SecRule TX:a "@eq 0" "id:4,phase:1,pass,log"`},
+		{"fields whose names are made by macros", `
+			SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,t:lowercase,setvar:'tx.h_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^h_/ "@within /x-a/ /cookie/" "log,msg:'%{MATCHED_VAR_NAME}',setvar:tx.one=+1"
+			SecRule TX:h_host "@rx ." "id:2,phase:1,pass,log"
+			SecRule &TX:/^h_x/ "@gt 0" "id:3,phase:1,pass,log"`},
+		{"a constant that a macro's name may reach", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.h_x=1"
+			SecRule ARGS_NAMES "@rx ^." "id:2,phase:1,pass,nolog,capture,setvar:tx.h_%{tx.0}=2"
+			SecRule TX:h_x "@eq 2" "id:3,phase:1,pass,log"
+			SecRule TX:h_x "@eq 1" "id:4,phase:1,pass,log"`},
+		{"unset", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule ARGS "@streq attack" "id:2,phase:1,pass,nolog,setvar:tx.a=gone"
+			SecRule TX:a "@streq gone" "id:3,phase:1,pass,log"`},
+		{"allow", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,allow,log"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule ARGS "@rx t" "id:3,phase:2,pass,log"`},
+		{"allow of the phase", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,allow:phase,log"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule &TX:a "@eq 0" "id:3,phase:2,pass,log"`},
+		{"allow of the request", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,allow:request,log"
+			SecRule ARGS "@rx t" "id:2,phase:2,pass,log"
+			SecRule RESPONSE_STATUS "@eq 200" "id:3,phase:3,pass,log"
+			SecRule ARGS "@rx t" "id:4,phase:4,pass,log"`},
+		{"deny before constants", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,deny,log,status:418,severity:CRITICAL"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
+			SecAction "id:3,phase:3,pass,nolog,setvar:tx.b=1"
+			SecRule &TX:a "@eq 0" "id:4,phase:5,pass,log"
+			SecRule TX:b "@eq 1" "id:5,phase:5,pass,log"`},
+		{"deny in the middle of a phase", `
+			SecRule REMOTE_ADDR "@ipMatch 203.0.113.0/24" "id:1,phase:2,deny,log,chain"
+			SecRule ARGS "@streq attack" "t:none"
+			SecRule ARGS "@rx t" "id:2,phase:2,pass,log"`},
+		{"redirect and drop", `
+			SecRule ARGS:q "@streq attack" "id:1,phase:1,redirect:https://example.com/x,log,status:307"
+			SecRule ARGS:form "@streq attack" "id:2,phase:2,drop,log"`},
+		{"the engine is switched off", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,ctl:ruleEngine=Off"
+			SecRule ARGS "@streq attack" "id:2,phase:1,deny,log"
+			SecRule ARGS "@streq attack" "id:3,phase:2,deny,log"`},
+		{"the engine only detects from here on", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,ctl:ruleEngine=DetectionOnly"
+			SecRule ARGS "@streq attack" "id:2,phase:1,deny,log"
+			SecRule ARGS "@rx tt" "id:3,phase:2,deny,log"`},
+		{"captures of several values", `
+			SecRule ARGS_GET:one "@rx (a)(b)?(c)" "id:1,phase:1,pass,log,capture,msg:'%{tx.1}-%{tx.2}-%{tx.3}',setvar:tx.a=%{tx.0},setvar:tx.b=%{tx.2}"
+			SecRule TX:1 "@streq a" "id:2,phase:1,pass,log"`},
+		{"a negated operator that captures", `
+			SecRule ARGS_GET:one "!@rx (a)c" "id:1,phase:1,pass,log,capture"
+			SecRule TX:1 "@streq a" "id:2,phase:1,pass,log"`},
+		{"a phrase that captures", `
+			SecRule ARGS_GET:two "@pm hello world" "id:1,phase:1,pass,log,capture,logdata:'%{tx.0}',msg:'m',setvar:tx.a=%{tx.0}"`},
+		{"multiMatch", `
+			SecRule ARGS_GET:two "@contains o" "id:1,phase:1,pass,log,multiMatch,t:none,t:urlDecodeUni,t:lowercase,t:removeWhitespace,setvar:tx.a=+1"
+			SecRule ARGS_GET:two "@rx ^hello" "id:2,phase:1,pass,log,multiMatch,t:none,t:urlDecodeUni,t:lowercase,t:removeWhitespace,setvar:tx.b=+1"`},
+		{"matched variables in a chain", `
+			SecRule ARGS "@rx t" "id:1,phase:2,pass,log,msg:'%{MATCHED_VAR} %{MATCHED_VAR_NAME}',chain"
+			SecRule MATCHED_VARS "@streq attack" "chain,setvar:tx.a=+1"
+			SecRule MATCHED_VARS_NAMES "@contains :" "chain,setvar:tx.b=+1"
+			SecRule &MATCHED_VARS "@gt 1" "setvar:tx.c=+1"`},
+		{"exceptions and removed targets", `
+			SecRule ARGS|!ARGS:q|!ARGS:/^f/ "@rx t" "id:1,phase:2,pass,log"
+			SecRule REQUEST_METHOD "@streq POST" "id:2,phase:1,pass,nolog,ctl:ruleRemoveTargetById=3;ARGS:q"
+			SecRule ARGS "@rx t" "id:3,phase:2,pass,log,chain"
+			SecRule ARGS_NAMES "@rx ." "setvar:tx.a=+1"
+			SecRule ARGS:form "@rx t" "id:4,phase:2,pass,nolog,ctl:ruleRemoveTargetByTag=late;ARGS:/^two$/"
+			SecRule ARGS|ARGS_GET "@rx (?i)o" "id:5,phase:2,pass,log,tag:'late'"`},
+		{"keys", `
+			SecRule ARGS:Q "@rx ." "id:1,phase:1,pass,log"
+			SecRule ARGS:q "@rx ." "id:2,phase:1,pass,log"
+			SecRule ARGS_NAMES:Upper "@rx ." "id:3,phase:1,pass,log"
+			SecRule ARGS_GET:UPPER "@rx ." "id:4,phase:1,pass,log"
+			SecRule REQUEST_HEADERS:hOsT "@rx ." "id:5,phase:1,pass,log"
+			SecRule ARGS:/^upper$/ "@rx ." "id:6,phase:1,pass,log"
+			SecRule ARGS:/^Upper$/ "@rx ." "id:7,phase:1,pass,log"
+			SecAction "id:8,phase:1,pass,log,msg:'%{ARGS.upper} %{ARGS.Upper} %{ARGS.none} %{REQUEST_HEADERS.Host} %{ARGS_NAMES.q}'"`},
+		{"counts", `
+			SecRule &ARGS "@gt 2" "id:1,phase:1,pass,log"
+			SecRule &ARGS_POST "@gt 0" "id:2,phase:1,pass,log"
+			SecRule &ARGS_POST "@gt 0" "id:3,phase:2,pass,log"
+			SecRule &REQUEST_HEADERS:X-A "@eq 3" "id:4,phase:1,pass,log"
+			SecRule &ARGS:/o/ "@eq 2" "id:5,phase:1,pass,log"
+			SecRule &RESPONSE_HEADERS "@ge 1" "id:6,phase:3,pass,log"`},
+		{"comparisons with macros", `
+			SecRule REQUEST_HEADERS:Host "@streq %{SERVER_NAME}" "id:1,phase:1,pass,log"
+			SecRule ARGS_GET:one "@contains %{ARGS_GET.two}" "id:2,phase:1,pass,log"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.a=/attack/"
+			SecRule ARGS "@within %{tx.a}" "id:4,phase:1,pass,log"
+			SecRule ARGS "!@within %{tx.none}" "id:5,phase:1,pass,log"
+			SecRule REQUEST_URI "@beginsWith /%{tx.gatehouse_application}" "id:6,phase:1,pass,log"`},
+		{"fields of the gateway", `
+			SecRule TX:gatehouse_path "@beginsWith /shop" "id:1,phase:1,pass,log"
+			SecRule TX:gatehouse_host "@streq shop.example.com" "id:2,phase:1,pass,log,chain"
+			SecRule TX:gatehouse_application "@rx ^shop$" "setvar:tx.a=1"
+			SecRule TX:gatehouse_kind "!@streq form" "id:3,phase:1,pass,log"
+			SecRule TX:gatehouse_now "@lt 1" "id:4,phase:1,pass,log"`},
+		{"a field of the gateway that a rule writes", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,setvar:tx.gatehouse_path=/other"
+			SecRule TX:gatehouse_path "@streq /other" "id:2,phase:1,pass,log"`},
+		{"body variables before and after the body", `
+			SecRule REQBODY_PROCESSOR "@streq URLENCODED" "id:1,phase:1,pass,log,ctl:requestBodyProcessor=TEXT"
+			SecRule REQBODY_PROCESSOR "@streq TEXT" "id:2,phase:1,pass,log"
+			SecRule REQUEST_BODY "@contains attack" "id:3,phase:2,pass,log"
+			SecRule REQUEST_BODY_LENGTH "@gt 1" "id:4,phase:2,pass,log"
+			SecRule ARGS_POST:body "@contains attack" "id:5,phase:2,pass,log"
+			SecRule REQBODY_ERROR "@eq 0" "id:6,phase:1,pass,log"`},
+		{"a body that is not parsed", `
+			SecRule REQUEST_METHOD "@streq POST" "id:1,phase:1,pass,nolog,ctl:requestBodyAccess=Off"
+			SecRule ARGS_POST "@rx ." "id:2,phase:2,pass,log"
+			SecRule &ARGS_POST "@eq 0" "id:3,phase:2,pass,log"`},
+		{"the reply", `
+			SecRule RESPONSE_BODY "!@contains secret" "id:1,phase:4,pass,nolog,skipAfter:END"
+			SecAction "id:2,phase:4,pass,nolog,setvar:tx.a=1"
+			SecRule RESPONSE_BODY "@rx s(e)cret" "id:3,phase:4,deny,log,capture,msg:'%{tx.1}'"
+			SecMarker END
+			SecRule RESPONSE_HEADERS:Content-Type "@contains html" "id:4,phase:3,pass,log"
+			SecRule RESPONSE_STATUS "@rx ^2" "id:5,phase:4,pass,log"`},
+		{"severity", `
+			SecRule ARGS "@rx t" "id:1,phase:1,pass,log,severity:WARNING"
+			SecRule HIGHEST_SEVERITY "@eq 4" "id:2,phase:1,pass,log,severity:ERROR"
+			SecRule HIGHEST_SEVERITY "@eq 3" "id:3,phase:2,pass,log,msg:'%{HIGHEST_SEVERITY} %{RULE.id} %{RULE.severity}'"`},
+		{"updates of loaded rules", `
+			SecRule ARGS "@rx t" "id:1,phase:2,pass,log"
+			SecRule ARGS "@rx t" "id:2,phase:2,pass,log,tag:'x'"
+			SecRuleUpdateTargetById 1 "!ARGS:q"
+			SecRuleUpdateActionById 1 "deny,status:409"
+			SecRuleRemoveByTag x`},
+		{"sizes and names", `
+			SecRule ARGS_COMBINED_SIZE "@gt 10" "id:1,phase:2,pass,log"
+			SecRule REQUEST_COOKIES_NAMES "@streq session" "id:2,phase:1,pass,log"
+			SecRule REQUEST_COOKIES:session "@rx ^(.)" "id:3,phase:1,pass,log,capture,setvar:tx.a=%{tx.1}"
+			SecRule ARGS_POST_NAMES "@streq form" "id:4,phase:2,pass,log"`},
+		{"a chain in which a link sets a message", `
+			SecRule ARGS "@rx attack" "id:1,phase:2,pass,log,chain"
+			SecRule ARGS "@rx o" "msg:'link %{MATCHED_VAR}',logdata:'data'"
+			SecRule ARGS "@rx attack" "id:2,phase:2,pass,log,msg:'starter %{MATCHED_VAR}',chain"
+			SecRule ARGS:two "@rx o" "msg:'link',setvar:tx.a=+1"`},
+		{"defaults", `
+			SecDefaultAction "phase:2,log,deny,status:406"
+			SecRule ARGS "@streq attack" "id:1,phase:2,block"
+			SecRule ARGS "@streq none" "id:2,phase:2,deny"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var text strings.Builder
+			for line := range strings.Lines(test.text) {
+				text.WriteString(strings.TrimSpace(line) + "\n")
+			}
+			p := rules.Policy{Name: test.name, Sources: []rules.Source{
+				{Name: "mode", Text: `SecRule TX:gatehouse_detect "@eq 1" "id:100000,phase:1,pass,nolog,tag:'gatehouse/internal',ctl:ruleEngine=DetectionOnly"` + "\n"},
+				{Name: "text", Text: text.String() + probe},
+			}}
+			program, reference := load(t, engine.Options{}, p), load(t, engine.Options{Mode: engine.Reference}, p)
+			if c := program.(interface{ Coverage() engine.Coverage }).Coverage(); len(c.Reference) > 0 {
+				t.Fatalf("not compiled: %v", c.Reference)
+			}
+			matched := 0
+			for _, wire := range exchanges {
+				for _, detect := range []bool{true, false} {
+					got := judge(t, program, []byte(wire), detect)
+					matched += len(got.Matches)
+					if diff := differ(t, reference, []byte(wire), detect, got); diff != "" {
+						t.Fatalf("detect=%v (-reference +program):\n%s\n%q", detect, diff, wire)
+					}
+				}
+			}
+			if matched == 0 && test.name != "a constant skip to no marker" {
+				t.Error("nothing matched at all")
+			}
+		})
+	}
+}
+
+// exchanges are requests that the texts are tried on.
+var exchanges = func() []string {
+	headers := "Host: shop.example.com\r\nX-A: 1\r\nX-A: 2\r\nX-A: 3\r\nCookie: session=42; theme=dark\r\n"
+	var out []string
+	for _, query := range []string{"", "?q=attack&Upper=x&one=abc&two=Hello+World", "?q=fine&one=ac&two=%2568ello", "?x=1&one=attack&q=a"} {
+		out = append(out, "GET /shop/list"+query+" HTTP/1.1\r\n"+headers+"\r\n")
+		for _, form := range []string{"form=attack", "form=fine&q=other+attack"} {
+			out = append(out, fmt.Sprintf("POST /shop/list%s HTTP/1.1\r\n%sContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+				query, headers, len(form), form))
+		}
+	}
+	return out
+}()
+
+// differ is how a result differs from all that the reference gives, which visits values in no certain order.
+func differ(t testing.TB, reference rules.RuleSet, wire []byte, detect bool, got outcome) string {
+	t.Helper()
+	diff := ""
+	for range 8 {
+		if diff = cmp.Diff(judge(t, reference, wire, detect), got); diff == "" {
+			break
+		}
+	}
+	return diff
+}

@@ -45,8 +45,18 @@ func crsPatterns(t testing.TB) []crsPattern {
 func compileCRS(t testing.TB) []crsPattern {
 	t.Helper()
 	out := readCRS(t)
+	sources := make([]Source, len(out))
+	for i, p := range out {
+		sources[i] = p.source()
+	}
+	var c Cache
+	patterns, err := c.Patterns(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range out {
-		out[i].compile(t)
+		out[i].Pattern = patterns[i]
+		out[i].parse(t)
 	}
 	return out
 }
@@ -54,20 +64,32 @@ func compileCRS(t testing.TB) []crsPattern {
 // compile makes the pattern of what was read.
 func (p *crsPattern) compile(t testing.TB) {
 	t.Helper()
+	var err error
+	if p.Pattern, err = p.source().Compile(); err != nil {
+		t.Fatalf("rule %d: %v", p.id, err)
+	}
+	p.parse(t)
+}
+
+func (p *crsPattern) parse(t testing.TB) {
+	t.Helper()
+	if p.kind != Regexp {
+		return
+	}
+	var err error
+	if p.tree, err = parse(Expression(p.arg)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *crsPattern) source() Source {
 	switch kind, isLiteral := literalKinds[p.name]; {
 	case p.name == "rx":
-		compiled, err := NewRegexp(p.arg)
-		if err != nil {
-			t.Fatalf("rule %d: %v", p.id, err)
-		}
-		p.Pattern = compiled
-		if p.tree, err = parse(Expression(p.arg)); err != nil {
-			t.Fatal(err)
-		}
+		return Source{Kind: Regexp, Text: p.arg}
 	case isLiteral:
-		p.Pattern = NewLiteral(kind, p.arg)
+		return Source{Kind: kind, Text: p.arg}
 	default:
-		p.Pattern = NewPhrases(p.phrases)
+		return Source{Kind: Phrases, Phrases: p.phrases}
 	}
 }
 

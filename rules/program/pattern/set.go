@@ -1,6 +1,10 @@
 package pattern
 
-import "gatehouse/rules/program/byteset"
+import (
+	"slices"
+
+	"gatehouse/rules/program/byteset"
+)
 
 // Set nominates patterns for values. It is immutable and safe for concurrent use.
 type Set struct {
@@ -17,8 +21,8 @@ type stage struct {
 
 // NewSet compiles the patterns together. Their indexes are the numbers in what Nominate answers.
 func NewSet(patterns []*Pattern) *Set {
-	s := &Set{patterns: patterns}
-	for i := range alphabets {
+	s := &Set{patterns: slices.Clone(patterns), stages: make([]stage, len(alphabets))}
+	inParallel(len(alphabets), func(i int) {
 		st := stage{always: newBits(len(patterns))}
 		found := make([][]string, len(patterns))
 		for j, p := range patterns {
@@ -31,8 +35,10 @@ func NewSet(patterns []*Pattern) *Set {
 			}
 		}
 		st.automaton = build(found)
+		s.stages[i] = st
+	})
+	for _, st := range s.stages {
 		s.scratch = max(s.scratch, (len(st.automaton.sets)+63)/64)
-		s.stages = append(s.stages, st)
 	}
 	return s
 }

@@ -276,7 +276,7 @@ func TestShrink(t *testing.T) {
 	if !differs {
 		t.Fatal("the small case does not differ")
 	}
-	text, err := File("made small:\n"+fmt.Sprint(comparison.Difference.Verdict), small.Draft.Policy(), small.Exchange)
+	text, err := File("made small:\n"+fmt.Sprint(comparison.Difference.Verdict), small)
 	if err != nil {
 		t.Fatal(err)
 	}

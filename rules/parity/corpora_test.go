@@ -201,6 +201,6 @@ func (r *corporaRun) compare(pair *Pair, j job) {
 	c := pair.Compare(x, j.mode, again, r.stats.textReruns())
 	r.stats.Add(x, c)
 	if c.Agreement == Different {
-		r.failures.report(Case{ParseDraft(r.policies[j.policy]), x, j.mode}, c, time.Minute)
+		r.failures.report(Case{Draft: ParseDraft(r.policies[j.policy]), Exchange: x, Mode: j.mode}, c, time.Minute)
 	}
 }

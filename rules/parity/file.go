@@ -11,9 +11,10 @@ import (
 	"gatehouse/rules/rulestest"
 )
 
-// File writes a policy and an exchange as a test file that expects what the reference answers. An error says that the file
+// File writes a case as a test file that expects what the reference answers. An error says that the file
 // would not say the same: a truncated body and some bytes in a head cannot be written.
-func File(about string, p rules.Policy, x *Exchange) (string, error) {
+func File(about string, found Case) (string, error) {
+	p := found.Draft.Policy()
 	engine := Reference()
 	set, err := engine.Load(p)
 	if err != nil {
@@ -34,24 +35,35 @@ func File(about string, p rules.Policy, x *Exchange) (string, error) {
 	for _, s := range p.Sources {
 		fmt.Fprintf(&b, "\n-- policy %s --\n%s\n", s.Name, strings.TrimRight(s.Text, "\n"))
 	}
-	writeExchange(&b, x)
-	head := b.String()
+	for i, x := range found.Before {
+		if err := writeCase(&b, set, fmt.Sprintf("before it, %d", i+1), x); err != nil {
+			return b.String(), err
+		}
+	}
+	err = writeCase(&b, set, "found", found.Exchange)
+	return b.String(), err
+}
 
-	file, err := rulestest.Parse("found", head+"\n-- expect --\npass\n")
+// writeCase writes an exchange with what the reference answers to it.
+func writeCase(b *strings.Builder, set rules.RuleSet, name string, x *Exchange) error {
+	var one strings.Builder
+	writeExchange(&one, name, x)
+	b.WriteString(one.String())
+	file, err := rulestest.Parse("found", one.String()+"\n-- expect --\npass\n")
 	if err != nil {
-		return head, fmt.Errorf("write a test file: %w", err)
+		return fmt.Errorf("write a test file: %w", err)
 	}
 	c := &file.Cases[0]
 	if err := sameRequest(x, c); err != nil {
-		return head, fmt.Errorf("write a test file: %w", err)
+		return fmt.Errorf("write a test file: %w", err)
 	}
 	b.WriteString("\n-- expect --\n" + expectations(set, c))
-	return b.String(), nil
+	return nil
 }
 
-func writeExchange(b *strings.Builder, x *Exchange) {
+func writeExchange(b *strings.Builder, name string, x *Exchange) {
 	r := &x.Request
-	fmt.Fprintf(b, "\n-- request found --\n%s %s %s\n", r.Method, r.Target, r.Protocol)
+	fmt.Fprintf(b, "\n-- request %s --\n%s %s %s\n", name, r.Method, r.Target, r.Protocol)
 	for _, h := range r.Headers {
 		fmt.Fprintf(b, "%s: %s\n", h.Name, h.Value)
 	}

@@ -90,7 +90,7 @@ func TestRuleFiles(t *testing.T) {
 				comparison := pair.Compare(x, mode, 60, 5)
 				stats.Add(x, comparison)
 				if comparison.Agreement == Different {
-					f.report(Case{ParseDraft(p), x, mode}, comparison, 30*time.Second)
+					f.report(Case{Draft: ParseDraft(p), Exchange: x, Mode: mode}, comparison, 30*time.Second)
 				}
 			}
 		}
@@ -140,12 +140,12 @@ func TestFile(t *testing.T) {
 	e := Reference()
 	for seed := range uint64(150 / slower) {
 		c := Seeded(seed)
-		p, x := c.Policy().Policy(), c.Exchange()
-		set, err := e.Load(p)
+		found := Case{Draft: c.Policy(), Before: []*Exchange{c.Exchange()}, Exchange: c.Exchange()}
+		set, err := e.Load(found.Draft.Policy())
 		if err != nil {
 			continue
 		}
-		text, err := File("a random case", p, x)
+		text, err := File("a random case", found)
 		if err != nil {
 			refused++
 			continue
@@ -161,7 +161,11 @@ func TestFile(t *testing.T) {
 		written++
 		// What depends on an order may come out differently from one run to the next.
 		for try := 0; ; try++ {
-			differences, _ := rulestest.CheckCase(set, &file.Cases[0], rulestest.ReferenceEngine)
+			var differences []rulestest.Difference
+			for i := range file.Cases {
+				wrong, _ := rulestest.CheckCase(set, &file.Cases[i], rulestest.ReferenceEngine)
+				differences = append(differences, wrong...)
+			}
 			if len(differences) == 0 {
 				break
 			}

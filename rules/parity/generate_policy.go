@@ -2,7 +2,9 @@ package parity
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"gatehouse/rules"
 	"gatehouse/rules/seclang"
@@ -28,7 +30,7 @@ SecRule ARGUMENTS_LIMIT_REACHED "@eq 1" "id:100013,phase:2,deny,status:400,log,m
 // Policy generates a policy of a few rules.
 func (c *Choices) Policy() Draft {
 	c.newTheme()
-	g := policyGenerator{Choices: c, next: 1}
+	g := policyGenerator{Choices: c, next: 1, common: c.Chance(75)}
 	d := Draft{Limits: rules.Limits{Arguments: 1000, JSONDepth: 32}}
 	if c.Chance(10) {
 		d.Limits = rules.Limits{Arguments: 3 + c.N(5), JSONDepth: 1 + c.N(3)}
@@ -47,7 +49,7 @@ func (c *Choices) Policy() Draft {
 
 // Custom generates rules as operators write them in front of those of CRS, with ids from first.
 func (c *Choices) Custom(first, n int) []*seclang.Directive {
-	g := policyGenerator{Choices: c, next: first}
+	g := policyGenerator{Choices: c, next: first, common: true}
 	var out []*seclang.Directive
 	for range n {
 		out = append(out, g.rule())
@@ -62,6 +64,25 @@ type policyGenerator struct {
 	ids  []int // of the rules so far
 	// removed are targets of ctl actions so far.
 	removed []seclang.Variable
+	// common policies do without what only the reference evaluates: most of them, since the others show less.
+	common bool
+}
+
+// uncommon are what common policies do without, by how it begins.
+var uncommon = []string{"RULE", "%{rule.", "%{MATCHED_VAR", "responseBodyProcessor", "auditEngine", "pmFromDataset"}
+
+// allowed says whether something may stand in the policy.
+func (g *policyGenerator) allowed(what string) bool {
+	return !g.common || !slices.ContainsFunc(uncommon, func(u string) bool { return strings.HasPrefix(what, u) })
+}
+
+// oneOf is one of a list that may stand in the policy.
+func (g *policyGenerator) oneOf(list []string) string {
+	for {
+		if s := pick(g.Choices, list); g.allowed(s) {
+			return s
+		}
+	}
 }
 
 var (
@@ -85,7 +106,7 @@ func (g *policyGenerator) directives(n int) []*seclang.Directive {
 			out = append(out, &seclang.Directive{Name: seclang.SecMarker, Args: pick(g.Choices, markers[:3])})
 		case k < 18:
 			out = append(out, g.action())
-		case k < 20 && dataset:
+		case k < 20 && dataset && !g.common:
 			r := g.rule()
 			r.Rule.Operator = pick(g.Choices, []*seclang.Operator{{Name: "pmFromDataset", Arg: "words"}, {Name: "ipMatchFromDataset", Arg: "networks"}})
 			out = append(out, r)
@@ -167,14 +188,14 @@ func (g *policyGenerator) action() *seclang.Directive {
 
 // rule is a SecRule, perhaps with a chain.
 func (g *policyGenerator) rule() *seclang.Directive {
-	r := g.condition()
+	r := g.condition(starter)
 	r.Actions = g.actions(starter)
 	g.transform(r)
 	if g.Chance(25) {
 		r.Actions = append(r.Actions, seclang.Action{Name: "chain"})
 		n := 1 + g.N(2)
 		for i := range n {
-			l := g.condition()
+			l := g.condition(link)
 			l.Actions = g.actions(link)
 			g.transform(l)
 			if i < n-1 {
@@ -191,8 +212,8 @@ func (g *policyGenerator) rule() *seclang.Directive {
 }
 
 // condition is a rule's variables and operator.
-func (g *policyGenerator) condition() *seclang.Rule {
-	r := &seclang.Rule{Variables: g.variables()}
+func (g *policyGenerator) condition(as role) *seclang.Rule {
+	r := &seclang.Rule{Variables: g.variables(as)}
 	numeric := false
 	for _, v := range r.Variables {
 		numeric = numeric || v.Count

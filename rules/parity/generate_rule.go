@@ -71,11 +71,15 @@ var collections = []struct {
 var keyPatterns = []string{"^a", "q|id", "(?i)name", `^json\.`, ".", "x-", "[0-9]", "^(?:q|a)$", "_", "^$", "ſ", `\.a$`, "A"}
 
 // variables are what a rule looks at.
-func (g *policyGenerator) variables() []seclang.Variable {
+func (g *policyGenerator) variables(as role) []seclang.Variable {
 	var out []seclang.Variable
 	for range 1 + g.N(3) {
 		if g.Chance(35) {
-			out = append(out, seclang.Variable{Name: pick(g.Choices, singles), Count: g.Chance(2)})
+			name := pick(g.Choices, singles)
+			if g.common && as == starter && strings.HasPrefix(name, "MATCHED_VAR") {
+				name = "REQUEST_URI"
+			}
+			out = append(out, seclang.Variable{Name: name, Count: g.Chance(2)})
 			continue
 		}
 		v := g.collection()
@@ -100,6 +104,9 @@ func (g *policyGenerator) collection() seclang.Variable {
 		return pick(g.Choices, g.removed)
 	}
 	c := pick(g.Choices, collections)
+	for !g.allowed(c.name) {
+		c = pick(g.Choices, collections)
+	}
 	v := seclang.Variable{Name: c.name}
 	if c.name == "XML" {
 		v.Key = pick(g.Choices, c.keys)
@@ -185,7 +192,7 @@ func (g *policyGenerator) operator(numeric bool) *seclang.Operator {
 		o.Name = "validateUtf8Encoding"
 	case n < 97:
 		o.Name, o.Arg = "ipMatch", pick(g.Choices, []string{"198.51.100.0/24", "192.0.2.1", "::1,10.0.0.0/8", "2001:db8::/32", "198.51.100.7, 192.0.2.0/24"})
-	case n < 98:
+	case n < 98 && !g.common:
 		o.Name, o.Arg = "restpath", pick(g.Choices, []string{"/api/{id}", "/admin/{a}/{b}", "/{x}"})
 	default:
 		o.Name, o.Arg = "validateNid", pick(g.Choices, []string{`us \d{3}-?\d{2}-?\d{4}`})
@@ -249,9 +256,9 @@ func (g *policyGenerator) argument() string {
 	case n < 8:
 		return g.wordList(1 + g.N(5))
 	case n < 9:
-		return pick(g.Choices, macros)
+		return g.oneOf(macros)
 	}
-	return g.plain() + pick(g.Choices, macros) + g.plain()
+	return g.plain() + g.oneOf(macros) + g.plain()
 }
 
 // role is where actions stand.
@@ -289,10 +296,10 @@ func (g *policyGenerator) actions(as role) []seclang.Action {
 		}
 	}
 	if g.Chance(35) {
-		add("msg", pick(g.Choices, ruleMessages)+pick(g.Choices, []string{"", " " + pick(g.Choices, macros)}))
+		add("msg", pick(g.Choices, ruleMessages)+pick(g.Choices, []string{"", " " + g.oneOf(macros)}))
 	}
 	if g.Chance(25) {
-		add("logdata", "found "+pick(g.Choices, macros)+" in "+pick(g.Choices, macros))
+		add("logdata", "found "+g.oneOf(macros)+" in "+g.oneOf(macros))
 	}
 	if g.Chance(25) {
 		add("severity", pick(g.Choices, []string{"CRITICAL", "WARNING", "NOTICE", "ERROR", "EMERGENCY", "2", "5", "DEBUG"}))
@@ -340,7 +347,7 @@ func (g *policyGenerator) disruptive(add func(name, value string)) {
 func (g *policyGenerator) setvar() string {
 	key := pick(g.Choices, txKeys)
 	if g.Chance(12) {
-		key = "x_" + pick(g.Choices, macros)
+		key = "x_" + g.oneOf(macros)
 	}
 	if g.Chance(5) {
 		key = strings.ToUpper(key)
@@ -354,7 +361,7 @@ func (g *policyGenerator) setvar() string {
 	case n < 65:
 		return fmt.Sprintf("%s%s=%s", collection, key, pick(g.Choices, []string{"0", "1", "5", "foo", "foo bar", "10"}))
 	case n < 98:
-		return fmt.Sprintf("%s%s=%s%s", collection, key, pick(g.Choices, []string{"", "x", "+"}), pick(g.Choices, macros))
+		return fmt.Sprintf("%s%s=%s%s", collection, key, pick(g.Choices, []string{"", "x", "+"}), g.oneOf(macros))
 	case g.Chance(85):
 		return collection + key + "=1"
 	case n < 99: // neither this nor the next has a value, which the reference fails to look at
@@ -396,7 +403,7 @@ func (g *policyGenerator) ctl() string {
 	case 14:
 		return "forceResponseBodyVariable=" + pick(g.Choices, []string{"On", "Off"})
 	}
-	return pick(g.Choices, []string{"auditEngine=On", "auditLogParts=+E", "debugLogLevel=3", "responseBodyProcessor=JSON", "responseBodyProcessor=XML"})
+	return g.oneOf([]string{"auditEngine=On", "auditLogParts=+E", "debugLogLevel=3", "responseBodyProcessor=JSON", "responseBodyProcessor=XML"})
 }
 
 // aheadIDs are rules before or after the one that is being written.

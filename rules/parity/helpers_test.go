@@ -78,11 +78,11 @@ func (f *failures) report(c Case, found Comparison, within time.Duration) (goOn 
 	small := Shrink(f.engines(), c, within)
 	comparison, differs := small.Differs(f.engines())
 	if !differs {
-		f.t.Logf("on its own it does not differ: it takes what came before it on the same rule sets")
+		f.t.Logf("on its own it does not differ: it takes more of what came before it on the same rule sets")
 		small, comparison = c, found
 	}
 	about := fmt.Sprintf("Found by comparing engines (%s), in mode %s:\n  %s", c.Exchange.Name, c.Mode, strings.Join(comparison.Difference.Verdict, "\n  "))
-	text, err := File(about, small.Draft.Policy(), small.Exchange)
+	text, err := File(about, small)
 	if err != nil {
 		f.t.Logf("cannot be stored as it is: %v\n%s\nthe exchange: %+v", err, text, *small.Exchange)
 		return true

@@ -16,6 +16,14 @@ type Case struct {
 	Draft    Draft
 	Exchange *Exchange
 	Mode     rulestest.Mode
+	// Before are the exchanges that the candidate's rule set judged before, as far as they matter.
+	Before []*Exchange
+}
+
+// drafted is the case with another policy.
+func (c Case) drafted(d Draft) Case {
+	c.Draft = d
+	return c
 }
 
 // Differs says whether engines differ about the case, stably.
@@ -29,6 +37,11 @@ func (c Case) Differs(e Engines) (Comparison, bool) {
 		return Comparison{}, false
 	}
 	defer pair.Close()
+	for _, x := range c.Before {
+		for _, mode := range rulestest.Modes() {
+			x.Run(pair.Candidate, mode)
+		}
+	}
 	const again = 40
 	comparison := pair.Compare(c.Exchange, c.Mode, again, 0)
 	return comparison, comparison.Agreement == Different
@@ -44,6 +57,7 @@ func Shrink(e Engines, c Case, within time.Duration) Case {
 	s := shrinker{engines: e, best: c, kind: kindOf(first), until: time.Now().Add(within)}
 	for s.changed = true; s.changed && !s.over(); {
 		s.changed = false
+		s.before()
 		s.exchange()
 		s.directives()
 		s.rules()
@@ -93,7 +107,14 @@ func size(c Case) int {
 	for _, source := range c.Draft.Policy().Sources {
 		n += len(source.Text)
 	}
-	x := c.Exchange
+	for _, x := range append([]*Exchange{c.Exchange}, c.Before...) {
+		n += exchangeSize(x)
+	}
+	return n
+}
+
+func exchangeSize(x *Exchange) int {
+	n := 100
 	usual := NewRequest("GET", x.Request.Target, x.Request.Headers...)
 	if x.Request.Client != usual.Client || x.Request.Traffic != usual.Traffic {
 		n += 10
@@ -149,10 +170,30 @@ func minimize[T any](list []T, smallest int, try func([]T) bool) []T {
 	return list
 }
 
+// before leaves out what the candidate judged before.
+func (s *shrinker) before() {
+	minimize(s.best.Before, 1, func(list []*Exchange) bool {
+		c := s.best
+		c.Before = list
+		return s.try(c)
+	})
+	for i := range s.best.Before {
+		for _, other := range []*Exchange{
+			s.best.Exchange,
+			{Name: "plain", Request: NewRequest("GET", "/"), Response: &rules.Response{Status: 200, Protocol: "HTTP/1.1"}},
+		} {
+			c := s.best
+			c.Before = slices.Clone(c.Before)
+			c.Before[i] = other
+			s.try(c)
+		}
+	}
+}
+
 // directives leaves out sources and directives.
 func (s *shrinker) directives() {
 	for i := range s.best.Draft.Sources {
-		s.try(Case{s.best.Draft.with(i, nil), s.best.Exchange, s.best.Mode})
+		s.try(s.best.drafted(s.best.Draft.with(i, nil)))
 	}
 	// All sources in one list: most directives do not matter, wherever they stand.
 	type item struct {
@@ -174,7 +215,7 @@ func (s *shrinker) directives() {
 		for _, x := range list {
 			d.Sources[x.source].Directives = append(d.Sources[x.source].Directives, x.Directive)
 		}
-		return s.try(Case{d, s.best.Exchange, s.best.Mode})
+		return s.try(s.best.drafted(d))
 	})
 }
 
@@ -192,7 +233,7 @@ func (s *shrinker) rules() {
 				directives := slices.Clone(s.best.Draft.Sources[i].Directives)
 				directives[j] = cloneRule(directives[j])
 				change(directives[j])
-				return s.try(Case{s.best.Draft.with(i, directives), s.best.Exchange, s.best.Mode})
+				return s.try(s.best.drafted(s.best.Draft.with(i, directives)))
 			}
 			current := func() *seclang.Rule { return s.best.Draft.Sources[i].Directives[j].Rule }
 			for l := len(current().Links) - 1; l >= 0; l-- {

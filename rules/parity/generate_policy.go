@@ -112,6 +112,8 @@ func (g *policyGenerator) directives(n int) []*seclang.Directive {
 			out = append(out, r)
 		case k < 27 && len(g.ids) > 0:
 			out = append(out, g.change())
+		case k < 33:
+			out = append(out, g.removal()...)
 		default:
 			out = append(out, g.rule())
 		}
@@ -120,6 +122,40 @@ func (g *policyGenerator) directives(n int) []*seclang.Directive {
 		out = append(out, g.change())
 	}
 	return out
+}
+
+// removal is a rule that takes a target away from one that comes after it, and that one.
+func (g *policyGenerator) removal() []*seclang.Directive {
+	first, second := g.action(), g.rule()
+	if g.Chance(50) {
+		first = g.rule()
+	}
+	target := g.collection()
+	target.Count = false
+	removed := target
+	if g.Chance(40) {
+		removed = seclang.Variable{Name: target.Name}
+	}
+	if g.Chance(30) && target.Name != "XML" {
+		removed = g.selected(target.Name)
+	}
+	removed.Quoted = false
+	second.Rule.Variables = append(second.Rule.Variables, target)
+	if g.Chance(70) {
+		second.Rule.Operator = &seclang.Operator{Name: "rx", Arg: pick(g.Choices, []string{".", "^", "[a-z]", "\\d", "^$"})}
+	}
+	by := pick(g.Choices, []string{"ById=" + strconv.Itoa(second.Rule.ID()), "ByTag=one", "ByMsg=plain"})
+	first.Rule.Actions = append(first.Rule.Actions, seclang.Action{Name: "ctl", Value: "ruleRemoveTarget" + by + ";" + removed.String(), Quote: "'"})
+	for i, a := range first.Rule.Actions { // mostly before the other one
+		if a.Name == "phase" && g.Chance(80) {
+			first.Rule.Actions[i].Value = "1"
+		}
+	}
+	if n := len(first.Rule.Links); n > 0 { // the word chain is the last
+		actions := first.Rule.Actions
+		actions[len(actions)-1], actions[len(actions)-2] = actions[len(actions)-2], actions[len(actions)-1]
+	}
+	return []*seclang.Directive{first, second}
 }
 
 func (g *policyGenerator) defaultActions() []*seclang.Directive {

@@ -12,7 +12,6 @@ import (
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program"
 	"gatehouse/rules/program/operator"
-	"gatehouse/rules/program/variable"
 )
 
 // Compiler compiles policies, and shares among them what they have in common. It is safe for concurrent use.
@@ -53,7 +52,7 @@ func (c *Compiler) Program(policy *resolve.Policy, o Options) (*program.Program,
 	p := &program.Program{
 		Bounds:     o.Bounds,
 		Markers:    make(map[string][]int),
-		DetectOnly: detectOnly(policy.Rules),
+		DetectOnly: policy.DetectOnly,
 	}
 	for _, r := range policy.Rules {
 		ready, err := c.rule(r, o)
@@ -99,28 +98,4 @@ func (c *Compiler) rule(r *resolve.Rule, o Options) (*program.Rule, error) {
 	}
 	c.rules[r.Identity] = weak.Make(made)
 	return made, nil
-}
-
-// detectOnly says whether mode detect sees the same interruption as mode block while every rule runs: no rule allows,
-// and none but the one that sets the mode changes the engine's to other than off.
-func detectOnly(rules []*resolve.Rule) bool {
-	for _, r := range rules {
-		switch r.Disruptive.Kind {
-		case resolve.Allow, resolve.AllowPhase, resolve.AllowRequest:
-			return false
-		}
-		for _, link := range append([]*resolve.Rule{r}, r.Links...) {
-			for _, e := range link.Effects {
-				if e.Kind == resolve.SetEngine && e.Value != "off" && !setsMode(link) {
-					return false
-				}
-			}
-		}
-	}
-	return true
-}
-
-// setsMode says whether a rule is the one that puts a transaction in detect.
-func setsMode(r *resolve.Rule) bool {
-	return len(r.Targets) == 1 && r.Targets[0].Variable == variable.TX && r.Targets[0].Key == "gatehouse_detect"
 }

@@ -97,6 +97,10 @@ func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 // it.
 func (g *grouping) rule(i int, r *program.Rule) error {
 	p := g.program
+	if r.Operator() == nil { // whatever targets it was given: it matches without a value
+		p.Always.Set(i)
+		return nil
+	}
 	if slot, ok := g.trigger(r); ok {
 		p.Triggers[slot] = append(p.Triggers[slot], i)
 		p.Generic.Set(i) // it may have been set when folding ends
@@ -110,10 +114,6 @@ func (g *grouping) rule(i int, r *program.Rule) error {
 			return nil
 		}
 		places = append(places, found...)
-	}
-	if len(r.Targets) == 0 {
-		p.Always.Set(i)
-		return nil
 	}
 	use, ok, err := g.pattern(r)
 	if err != nil {
@@ -148,7 +148,7 @@ func (g *grouping) trigger(r *program.Rule) (slot int, ok bool) {
 		return 0, false
 	}
 	slot = g.program.Slot(t.Key)
-	if g.fixed(slot) || g.assigned[slot] {
+	if slot < program.Captures || g.fixed(slot) || g.assigned[slot] {
 		return 0, false
 	}
 	return slot, true

@@ -107,8 +107,9 @@ func (t *Tx) place(m *match, shown variable.ID) string {
 
 // argument says whether a list of arguments has the key of a match, and whether it has its value under it.
 func (t *Tx) argument(v variable.ID, m *match) (key, value bool) {
+	lower := lowerText(m.key)
 	for i := range t.vars.Lists[v] {
-		if e := &t.vars.Lists[v][i]; e.Key == m.key {
+		if e := &t.vars.Lists[v][i]; e.Lower == lower {
 			key = true
 			value = value || e.Value == m.value
 		}

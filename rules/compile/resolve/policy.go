@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gatehouse/rules"
+	"gatehouse/rules/program/variable"
 	"gatehouse/rules/seclang"
 )
 
@@ -14,6 +15,9 @@ type Policy struct {
 	// Rules stand in the order in which they are evaluated. They are shared and not to be changed.
 	Rules    []*Rule
 	Settings Settings
+	// DetectOnly says that mode detect may run every rule: nothing in the text, removed or not, makes block run
+	// differently. Such are allow, and a ctl:ruleEngine other than Off but for the one that sets the mode.
+	DetectOnly bool
 	// Unsupported are directives that no rule stands for and that only the reference follows. Rules that only it
 	// evaluates say so themselves.
 	Unsupported []Unsupported
@@ -57,7 +61,7 @@ func (c *Cache) Resolve(sources []rules.Source) (*Policy, error) {
 	}
 	b := builder{
 		ids:    make(map[int]int, 1024),
-		policy: Policy{Settings: Settings{RequestBodyAccess: true, ResponseBodyAccess: true}},
+		policy: Policy{Settings: Settings{RequestBodyAccess: true, ResponseBodyAccess: true}, DetectOnly: true},
 	}
 	e := startEnvironment(stated)
 	for _, s := range parsed {
@@ -108,6 +112,28 @@ func (b *builder) add(r *Rule) {
 		b.ids[r.ID] = len(b.rules)
 	}
 	b.rules = append(b.rules, r)
+	b.policy.DetectOnly = b.policy.DetectOnly && detectOnly(r)
+}
+
+// detectOnly says whether a rule does in detect what it does in block.
+func detectOnly(r *Rule) bool {
+	switch r.Disruptive.Kind {
+	case Allow, AllowPhase, AllowRequest:
+		return false
+	}
+	for _, link := range append([]*Rule{r}, r.Links...) {
+		for _, e := range link.Effects {
+			if e.Kind == SetEngine && e.Value != "off" && !setsMode(link) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// setsMode says whether a rule is the one that puts a transaction in detect.
+func setsMode(r *Rule) bool {
+	return len(r.Targets) == 1 && r.Targets[0].Variable == variable.TX && r.Targets[0].Key == "gatehouse_detect" && !r.Targets[0].Count
 }
 
 // directive follows a directive that is no rule.

@@ -78,6 +78,7 @@ func (b *builder) update(d *seclang.Directive) {
 		if at, err := r.apply(d.Actions, nil); err != nil {
 			b.fail(at, "%v", err)
 		}
+		b.policy.DetectOnly = b.policy.DetectOnly && detectOnly(r)
 	})
 	if ids := d.Selection.IDs; !found && len(ids) > 0 && ids[0].First == ids[0].Last {
 		b.fail(d.Position, "%s: there is no rule %d before this line", d.Name, ids[0].First)

@@ -49,6 +49,11 @@ func (r byteRange) Match(value string, _ *Captures) bool {
 	return !byteset.Of(value).Within(r.allowed)
 }
 
+// MatchMasked implements Masked. The set is all that it needs.
+func (r byteRange) MatchMasked(_ string, mask byteset.Set, _ *Captures) bool {
+	return !mask.Within(r.allowed)
+}
+
 // invalidURLEncoding reports a "%" without two hexadecimal digits after it.
 func invalidURLEncoding(value string) bool {
 	for {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	libinjection "github.com/corazawaf/libinjection-go"
+	"gatehouse/rules/program/byteset"
 )
 
 // Operator decides one rule's operator.
@@ -78,11 +78,11 @@ func compile(name, argument string, data Data) (Operator, error) {
 	case "restpath":
 		return newRestPath(argument)
 	case "validateUrlEncoding":
-		return predicate(invalidURLEncoding), nil
+		return guarded{byteset.Of("%"), invalidURLEncoding}, nil
 	case "validateUtf8Encoding":
-		return predicate(invalidUTF8), nil
+		return guarded{byteset.Range(0x80, 0xff), invalidUTF8}, nil
 	case "detectXSS":
-		return predicate(libinjection.IsXSS), nil
+		return detectXSS{}, nil
 	case "detectSQLi":
 		return detectSQLi{}, nil
 	case "noMatch":
@@ -103,23 +103,4 @@ func CanCapture(name string) bool {
 		return true
 	}
 	return false
-}
-
-// predicate is an operator without captures.
-type predicate func(value string) bool
-
-// Match implements Operator.
-func (p predicate) Match(value string, _ *Captures) bool { return p(value) }
-
-var always = predicate(func(string) bool { return true })
-
-type detectSQLi struct{}
-
-// Match implements Operator. The capture is the fingerprint of the attack.
-func (detectSQLi) Match(value string, captures *Captures) bool {
-	found, fingerprint := libinjection.IsSQLi(value)
-	if found && captures != nil {
-		captures.set(0, fingerprint)
-	}
-	return found
 }

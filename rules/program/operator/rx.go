@@ -10,6 +10,11 @@ import (
 
 // newRx compiles @rx.
 func newRx(argument string) (Operator, error) {
+	switch argument {
+	case `^.*$`, `.*`, `^.*`, `.*$`:
+		// As a dot matches line ends too, these match every value whole.
+		return whole{}, nil
+	}
 	expression, dialect := pattern.Expression(argument)
 	if dialect == pattern.Binary {
 		re, err := binaryregexp.Compile(expression)
@@ -46,6 +51,17 @@ func (r rx) Match(value string, captures *Captures) bool {
 			}
 			captures.set(i, text)
 		}
+	}
+	return true
+}
+
+// whole is @rx with an expression that matches every value, from its start to its end.
+type whole struct{}
+
+// Match implements Operator.
+func (whole) Match(value string, captures *Captures) bool {
+	if captures != nil {
+		captures.set(0, value)
 	}
 	return true
 }

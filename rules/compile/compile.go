@@ -5,13 +5,15 @@
 package compile
 
 import (
-	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"weak"
 
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program"
 	"gatehouse/rules/program/operator"
+	"gatehouse/rules/program/pattern"
 )
 
 // Compiler compiles policies, and shares among them what they have in common. It is safe for concurrent use.
@@ -19,8 +21,10 @@ type Compiler struct {
 	mu     sync.Mutex // guards everything below
 	names  *program.Names
 	chains program.Chains
-	rules  map[resolve.Identity]weak.Pointer[program.Rule]
-	sets   setCache
+	// rules are those of the policies in use.
+	rules    map[resolve.Identity]weak.Pointer[program.Rule]
+	sweep    int // the number of rules at which those that are not in use are dropped
+	patterns pattern.Cache
 }
 
 // New returns a compiler that knows no policy.
@@ -54,16 +58,16 @@ func (c *Compiler) Program(policy *resolve.Policy, o Options) (*program.Program,
 		Markers:    make(map[string][]int),
 		DetectOnly: policy.DetectOnly,
 	}
-	for _, r := range policy.Rules {
-		ready, err := c.rule(r, o)
-		if err != nil {
-			unsupported = append(unsupported, Unsupported{r, err.Error()})
+	ready, failed := c.ready(policy.Rules, o)
+	for i, r := range policy.Rules {
+		if failed[i] != nil {
+			unsupported = append(unsupported, Unsupported{r, failed[i].Error()})
 			continue
 		}
 		if r.Marker != "" {
 			p.Markers[r.Marker] = append(p.Markers[r.Marker], len(p.Rules))
 		}
-		p.Rules = append(p.Rules, ready)
+		p.Rules = append(p.Rules, ready[i])
 	}
 	if len(unsupported) > 0 {
 		return nil, unsupported
@@ -80,22 +84,76 @@ func (c *Compiler) Program(policy *resolve.Policy, o Options) (*program.Program,
 	p.Unfolds, p.Nominated = program.NewBits(len(p.Rules)), program.NewBits(len(p.Rules))
 	p.Seal(c.names)
 	f := fold(p)
-	if err := c.group(p, f, o); err != nil {
-		return nil, []Unsupported{{Rule: nil, Reason: fmt.Sprint(err)}}
-	}
+	c.group(p, f, o)
 	p.Seal(c.names)
 	return p, nil
 }
 
-// rule finds or makes the rule.
-func (c *Compiler) rule(r *resolve.Rule, o Options) (*program.Rule, error) {
-	if known := c.rules[r.Identity].Value(); known != nil {
-		return known, nil
+// ready finds or makes the rules ready to run. Failed has for each why only the reference can run it.
+func (c *Compiler) ready(rules []*resolve.Rule, o Options) (ready []*program.Rule, failed []error) {
+	ready, failed = make([]*program.Rule, len(rules)), make([]error, len(rules))
+	var missing []int
+	var sources []pattern.Source
+	var owners []*resolve.Rule
+	for i, r := range rules {
+		if ready[i] = c.rules[r.Identity].Value(); ready[i] != nil {
+			continue
+		}
+		missing = append(missing, i)
+		for _, link := range append([]*resolve.Rule{r}, r.Links...) {
+			source, ok, err := program.PatternOf(link, o.Data)
+			if err != nil {
+				failed[i] = err
+			}
+			if ok {
+				sources = append(sources, source)
+				owners = append(owners, link)
+			}
+		}
 	}
-	made, err := program.NewRule(r, program.Context{Names: c.names, Chains: &c.chains, Data: o.Data, Regexp: c.sets.regexp})
-	if err != nil {
-		return nil, err
+	patterns, broken := c.compile(sources)
+	context := program.Context{Names: c.names, Chains: &c.chains, Data: o.Data, Patterns: make(map[*resolve.Rule]*pattern.Pattern)}
+	for i, owner := range owners {
+		context.Patterns[owner] = patterns[i]
 	}
-	c.rules[r.Identity] = weak.Make(made)
-	return made, nil
+	for _, i := range missing {
+		r := rules[i]
+		for n, owner := range owners {
+			if broken[n] != nil && (owner == r || slices.Contains(r.Links, owner)) {
+				failed[i] = broken[n]
+			}
+		}
+		if failed[i] == nil {
+			ready[i], failed[i] = program.NewRule(r, context)
+		}
+		if failed[i] == nil {
+			c.rules[r.Identity] = weak.Make(ready[i])
+		}
+	}
+	c.drop()
+	return ready, failed
+}
+
+// compile compiles patterns, all at once if none is broken.
+func (c *Compiler) compile(sources []pattern.Source) (patterns []*pattern.Pattern, broken map[int]error) {
+	patterns, err := c.patterns.Patterns(sources)
+	if err == nil {
+		return patterns, nil
+	}
+	patterns, broken = make([]*pattern.Pattern, len(sources)), make(map[int]error)
+	for i, source := range sources {
+		if patterns[i], err = source.Compile(); err != nil {
+			broken[i] = err
+		}
+	}
+	return patterns, broken
+}
+
+// drop forgets the rules that are not in use, when there are twice as many as last time.
+func (c *Compiler) drop() {
+	if len(c.rules) < max(c.sweep, 2000) {
+		return
+	}
+	maps.DeleteFunc(c.rules, func(_ resolve.Identity, p weak.Pointer[program.Rule]) bool { return p.Value() == nil })
+	c.sweep = 2 * len(c.rules)
 }

@@ -1,14 +1,12 @@
 package compile
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program"
 	"gatehouse/rules/program/byteset"
-	"gatehouse/rules/program/operator"
 	"gatehouse/rules/program/pattern"
 	"gatehouse/rules/program/variable"
 )
@@ -29,10 +27,10 @@ type grouping struct {
 	assigned map[int]bool
 }
 
-// patternList is a set of patterns in the making, with the number of each by its key.
+// patternList is a set of patterns in the making, with the number of each.
 type patternList struct {
 	patterns []*pattern.Pattern
-	numbers  map[string]int
+	numbers  map[*pattern.Pattern]int
 }
 
 // patternUse is a pattern by its set and number.
@@ -52,7 +50,7 @@ type interests struct {
 }
 
 // group fills in what a program does with values.
-func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
+func (c *Compiler) group(p *program.Program, f *folding, o Options) {
 	g := &grouping{
 		compiler: c, program: p, folding: f, options: o,
 		patternOf: make(map[int]patternUse), places: make(map[place]*interests), assigned: make(map[int]bool),
@@ -63,7 +61,7 @@ func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 		}
 	}
 	for i := range g.sets {
-		g.sets[i].numbers = make(map[string]int)
+		g.sets[i].numbers = make(map[*pattern.Pattern]int)
 	}
 	p.Triggers = make(map[int][]int)
 	p.FieldClasses = make(map[int]*program.Class)
@@ -75,12 +73,10 @@ func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 			p.Generic.Set(i)
 			continue
 		}
-		if err := g.rule(i, r); err != nil {
-			return fmt.Errorf("%s: rule %d: %w", r.Place, r.ID, err)
-		}
+		g.rule(i, r)
 	}
 	for _, list := range g.sets {
-		p.Sets = append(p.Sets, c.sets.get(list))
+		p.Sets = append(p.Sets, c.patterns.Set(list.patterns))
 		p.Uses = append(p.Uses, make([][]program.Use, len(list.patterns)))
 	}
 	for i, r := range p.Rules {
@@ -90,36 +86,31 @@ func (c *Compiler) group(p *program.Program, f *folding, o Options) error {
 		}
 	}
 	g.classes()
-	return nil
 }
 
 // rule decides when a rule runs: always, once a field of TX is set, when a value is there, or when a pattern nominates
 // it.
-func (g *grouping) rule(i int, r *program.Rule) error {
+func (g *grouping) rule(i int, r *program.Rule) {
 	p := g.program
 	if r.Operator() == nil { // whatever targets it was given: it matches without a value
 		p.Always.Set(i)
-		return nil
+		return
 	}
 	if slot, ok := g.trigger(r); ok {
 		p.Triggers[slot] = append(p.Triggers[slot], i)
 		p.Generic.Set(i) // it may have been set when folding ends
-		return nil
+		return
 	}
 	var places []interest
 	for _, t := range r.Targets {
 		found, ok := g.interestsIn(r, t)
 		if !ok {
 			p.Always.Set(i)
-			return nil
+			return
 		}
 		places = append(places, found...)
 	}
-	use, ok, err := g.pattern(r)
-	if err != nil {
-		return err
-	}
-	if ok {
+	if use, ok := g.pattern(r); ok {
 		p.Nominated.Set(i)
 		g.patternOf[i] = use
 	}
@@ -135,7 +126,6 @@ func (g *grouping) rule(i int, r *program.Rule) error {
 			in.byKey[x.key] = append(keyed, i)
 		}
 	}
-	return nil
 }
 
 // trigger is the field of TX without which the rule does nothing.
@@ -206,52 +196,22 @@ func (g *grouping) interestsIn(r *program.Rule, t resolve.Target) ([]interest, b
 }
 
 // pattern is the pattern without which the rule's operator does not match.
-func (g *grouping) pattern(r *program.Rule) (use patternUse, ok bool, err error) {
-	o := r.Operator()
-	if o == nil || o.Negated || !o.Macro.Constant() && o.Macro.Set() {
-		return use, false, nil
-	}
-	var compile func() (*pattern.Pattern, error)
-	key := o.Name + "\x00" + o.Argument
-	literal := func(kind pattern.Kind) {
-		compile = func() (*pattern.Pattern, error) { return pattern.NewLiteral(kind, o.Argument), nil }
-	}
-	switch o.Name {
-	case "rx":
-		compile = func() (*pattern.Pattern, error) { return pattern.NewRegexp(o.Argument) }
-	case "pm", "pmFromFile", "pmf", "pmFromDataset":
-		phrases, err := operator.Phrases(o.Name, o.Argument, g.options.Data(r.Rule))
-		if err != nil {
-			return use, false, err
-		}
-		key = "pm\x00" + strings.Join(phrases, "\x00")
-		compile = func() (*pattern.Pattern, error) { return pattern.NewPhrases(phrases), nil }
-	case "contains", "strmatch":
-		literal(pattern.Contains)
-	case "streq":
-		literal(pattern.Equals)
-	case "beginsWith":
-		literal(pattern.BeginsWith)
-	case "endsWith":
-		literal(pattern.EndsWith)
-	default:
-		return use, false, nil
+func (g *grouping) pattern(r *program.Rule) (use patternUse, ok bool) {
+	if r.Pattern == nil || r.Operator().Negated {
+		return use, false
 	}
 	if g.options.Shared == nil || !g.options.Shared(r.Place.Source) {
 		use.set = 1
 	}
 	list := &g.sets[use.set]
-	use.number, ok = list.numbers[key]
-	if !ok {
-		made, err := g.compiler.sets.pattern(key, compile)
-		if err != nil {
-			return use, false, err
-		}
-		use.number = len(list.patterns)
-		list.patterns = append(list.patterns, made)
-		list.numbers[key] = use.number
+	number, known := list.numbers[r.Pattern]
+	if !known {
+		number = len(list.patterns)
+		list.patterns = append(list.patterns, r.Pattern)
+		list.numbers[r.Pattern] = number
 	}
-	return use, true, nil
+	use.number = number
+	return use, true
 }
 
 // classes builds the classes of all places.

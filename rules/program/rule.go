@@ -22,6 +22,8 @@ type Rule struct {
 	compare  operator.Comparison
 	argument template
 	captures bool // it captures and the operator can
+	// Pattern is what the operator looks for, nil if no pattern can say it.
+	Pattern *pattern.Pattern
 
 	// Chain numbers the transformations: rules with equal ones have the same number.
 	Chain   int
@@ -101,8 +103,37 @@ type Context struct {
 	Chains *Chains
 	// Data finds the files and data sets that a rule's operator names.
 	Data func(*resolve.Rule) operator.Data
-	// Regexp compiles the argument of @rx.
-	Regexp func(argument string) (*pattern.Pattern, error)
+	// Patterns are what the operators of rules and links look for, where PatternOf says that they look for something.
+	Patterns map[*resolve.Rule]*pattern.Pattern
+}
+
+// PatternOf is what an operator looks for; ok is false if it looks for nothing that a pattern can say. A negated operator
+// matches where its pattern does not.
+func PatternOf(r *resolve.Rule, data func(*resolve.Rule) operator.Data) (source pattern.Source, ok bool, err error) {
+	o := r.Operator
+	if o == nil || r.Unsupported != "" {
+		return source, false, nil
+	}
+	source.Text = o.Argument
+	switch o.Name {
+	case "rx":
+		source.Kind = pattern.Regexp
+		return source, true, nil
+	case "pm", "pmFromFile", "pmf", "pmFromDataset":
+		phrases, err := operator.Phrases(o.Name, o.Argument, data(r))
+		return pattern.Source{Kind: pattern.Phrases, Phrases: phrases}, err == nil, err
+	case "contains", "strmatch":
+		source.Kind = pattern.Contains
+	case "streq":
+		source.Kind = pattern.Equals
+	case "beginsWith":
+		source.Kind = pattern.BeginsWith
+	case "endsWith":
+		source.Kind = pattern.EndsWith
+	default:
+		return source, false, nil
+	}
+	return source, o.Macro.Constant() || !o.Macro.Set(), nil
 }
 
 // NewRule makes a rule ready to run. An error says why only the reference can run it.
@@ -190,14 +221,9 @@ func (r *Rule) setOperator(c Context, starter bool) error {
 		return err
 	}
 	r.captures = r.Capture && operator.CanCapture(o.Name)
-	if o.Name == "rx" {
-		p, err := c.Regexp(o.Argument)
-		if err != nil {
-			return err
-		}
-		if p.Decides() {
-			r.operator = decided{p, r.operator}
-		}
+	r.Pattern = c.Patterns[r.Rule]
+	if o.Name == "rx" && r.Pattern.Decides() {
+		r.operator = decided{r.Pattern, r.operator}
 	}
 	return nil
 }

@@ -48,20 +48,21 @@ func newDFA(n *node, symbols *symbols) *dfa {
 
 // match reports whether value has a match.
 func (d *dfa) match(value string) bool {
-	at := d.start
-	if at == matched {
-		return true
-	}
-	for i := 0; i < len(value); {
+	return d.start == matched || d.matchFrom(value, 0, d.start)
+}
+
+// matchFrom is match for what is left of value from index i on, which was read up to the row.
+func (d *dfa) matchFrom(value string, i, at int) bool {
+	for i < len(value) {
 		class, width := d.class[value[i]], 1
-		if value[i] >= utf8.RuneSelf && d.symbols != nil {
-			class, width = d.decode(value[i:])
+		if value[i] >= utf8.RuneSelf {
+			class, width = d.classOf(value[i:])
 		}
 		to := int(d.next[at+int(class)])
-		switch to {
-		case matched:
-			return true
-		case elsewhere:
+		if to <= elsewhere {
+			if to == matched {
+				return true
+			}
 			found, back, row := d.run(value, i, at)
 			if found || row == elsewhere {
 				return found
@@ -75,8 +76,11 @@ func (d *dfa) match(value string) bool {
 	return d.ends.Has(at / d.columns)
 }
 
-// decode is the class and the length of the character at the start of value.
-func (d *dfa) decode(value string) (class uint8, width int) {
+// classOf is the class and the length of the character at the start of value, which is not empty.
+func (d *dfa) classOf(value string) (class uint8, width int) {
+	if value[0] < utf8.RuneSelf || d.symbols == nil {
+		return d.class[value[0]], 1
+	}
 	c, width := utf8.DecodeRuneInString(value)
 	return d.class[d.symbols.of(c)], width
 }

@@ -125,22 +125,28 @@ func expressible(word string, alphabet byteset.Set) bool {
 
 // may reports whether value, whose bytes are in mask, can match. Phrases have been looked for.
 func (p *Pattern) may(value string, mask byteset.Set) bool {
+	possible, undecided := p.precheck(value, mask)
+	return possible && (undecided == nil || undecided.match(value))
+}
+
+// precheck is may without the automaton of a regular expression, which is returned if it has to decide.
+func (p *Pattern) precheck(value string, mask byteset.Set) (possible bool, undecided *dfa) {
 	if len(value) < p.minimum {
-		return false
+		return false, nil
 	}
 	switch p.kind {
 	case Contains:
-		return strings.Contains(value, p.text)
+		return strings.Contains(value, p.text), nil
 	case Equals:
-		return value == p.text
+		return value == p.text, nil
 	case BeginsWith:
-		return strings.HasPrefix(value, p.text)
+		return strings.HasPrefix(value, p.text), nil
 	case EndsWith:
-		return strings.HasSuffix(value, p.text)
+		return strings.HasSuffix(value, p.text), nil
 	case Regexp:
-		return p.need.met(mask) && (p.dfa == nil || p.dfa.match(value))
+		return p.need.met(mask), p.dfa
 	}
-	return true
+	return true, nil
 }
 
 // lower is s with ASCII letters in lower case.

@@ -3,7 +3,6 @@ package pattern
 import (
 	"slices"
 	"sync"
-	"unicode/utf8"
 )
 
 // rest is what decides where a table has no row.
@@ -98,10 +97,7 @@ func (d *dfa) run(value string, i, at int) (found bool, back, row int) {
 	p := r.before[number]
 	t.now = append(t.now[:0], r.states[r.first[number]:r.first[number+1]]...)
 	for i < len(value) {
-		class, width := d.class[value[i]], 1
-		if value[i] >= utf8.RuneSelf && d.symbols != nil {
-			class, width = d.decode(value[i:])
-		}
+		class, width := d.classOf(value[i:])
 		t.begin()
 		for _, s := range t.now {
 			t.add(m.of(s, class))

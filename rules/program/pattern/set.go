@@ -46,6 +46,8 @@ func NewSet(patterns []*Pattern) *Set {
 // Scratch is the memory that Nominate works in. It belongs to one goroutine and one set.
 type Scratch struct {
 	nominated, seen Bits
+	lanes           lanes
+	running         [laneCount]int // the patterns in the lanes
 }
 
 // NewScratch makes a scratch for the set.
@@ -65,14 +67,44 @@ func (s *Set) Nominate(scratch *Scratch, value string, mask byteset.Set, want Bi
 	if want != nil {
 		out.and(want)
 	}
-	for w := range out {
-		for i := range ones(w, out[w]) {
-			if !s.patterns[i].may(value, mask) {
+	s.decide(scratch, value, mask)
+	return out
+}
+
+// decide leaves out of the nominated patterns those that do not match.
+func (s *Set) decide(scratch *Scratch, value string, mask byteset.Set) {
+	out, l := scratch.nominated, &scratch.lanes
+	flush := func() {
+		l.run(value)
+		for k, i := range scratch.running[:l.used] {
+			if !l.found[k] {
 				out.clear(i)
 			}
 		}
+		l.used = 0
 	}
-	return out
+	for w := range out {
+		for i := range ones(w, out[w]) {
+			possible, undecided := s.patterns[i].precheck(value, mask)
+			switch {
+			case !possible:
+				out.clear(i)
+			case undecided == nil:
+			case undecided.symbols == nil:
+				if !undecided.match(value) {
+					out.clear(i)
+				}
+			default:
+				scratch.running[l.used] = i
+				if l.add(undecided); l.used == laneCount {
+					flush()
+				}
+			}
+		}
+	}
+	if l.used > 0 {
+		flush()
+	}
 }
 
 // Stats is how large a set is.

@@ -6,7 +6,6 @@ import (
 
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program"
-	"gatehouse/rules/program/byteset"
 	"gatehouse/rules/program/pattern"
 	"gatehouse/rules/program/variable"
 )
@@ -266,7 +265,13 @@ func (g *grouping) class(rules []int) *program.Class {
 		for _, node := range path {
 			g.want(&c.Nodes[node].Want, use)
 		}
-		g.relevant(c, r.Chain)
+	}
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; n.Want != nil {
+			c.Wanted = append(c.Wanted, int16(i))
+			c.Relevant = c.Relevant.Union(n.Relevant)
+			c.Changes = c.Changes || n.Changes
+		}
 	}
 	return c
 }
@@ -292,7 +297,12 @@ func (g *grouping) path(c *program.Class, chain int, multi bool) []int16 {
 		})
 		if next < 0 {
 			next = len(c.Nodes)
-			c.Nodes = append(c.Nodes, program.Node{Parent: at, Step: step, Multi: multi})
+			parent := &c.Nodes[at]
+			set, bounded := step.Relevant()
+			c.Nodes = append(c.Nodes, program.Node{
+				Parent: at, Step: step, Multi: multi,
+				Relevant: parent.Relevant.Union(set), Changes: parent.Changes || !bounded,
+			})
 		}
 		at = next
 		path = append(path, int16(at))
@@ -306,16 +316,4 @@ func (g *grouping) path(c *program.Class, chain int, multi bool) []int16 {
 		c.StepsOf[chain] = path
 	}
 	return path
-}
-
-// relevant adds what matters to a chain's transformations.
-func (g *grouping) relevant(c *program.Class, chain int) {
-	for _, step := range g.compiler.chains.Steps(chain) {
-		set, ok := step.Relevant()
-		if !ok {
-			c.Changes = true
-			return
-		}
-		c.Relevant = byteset.Set(c.Relevant).Union(set)
-	}
 }

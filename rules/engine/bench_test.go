@@ -9,9 +9,6 @@ import (
 
 	"gatehouse/rules"
 	"gatehouse/rules/engine"
-	"gatehouse/rules/program"
-	"maps"
-	"slices"
 )
 
 func BenchmarkSearchGet(b *testing.B) {
@@ -38,13 +35,6 @@ func BenchmarkSearchGet(b *testing.B) {
 					Host: "shop.example.com", Path: "/search", Application: "shop", Route: "all", Traffic: "auto",
 				})
 			}
-			program.Debug = map[int]*[3]int64{}
-			defer func() {
-				for _, id := range slices.SortedFunc(maps.Keys(program.Debug), func(x, y int) int { return int(program.Debug[y][1] - program.Debug[x][1]) }) {
-					d := program.Debug[id]
-					fmt.Printf("%d n=%.2f ns=%d matched=%d total=%d\n", id, float64(d[0])/float64(b.N), d[1]/d[0], d[2], d[1]/int64(b.N))
-				}
-			}()
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {

@@ -5,6 +5,7 @@ import (
 
 	"gatehouse/rules"
 	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program/byteset"
 	"gatehouse/rules/program/variable"
 )
 
@@ -100,7 +101,7 @@ func (t *Tx) evaluateLink(r, starter *Rule, index int, rec *record) bool {
 				any = t.evaluateSteps(r, starter, f, rec) || any
 				continue
 			}
-			if value := t.transformed(r, f); t.test(r, value) {
+			if value, mask := t.transformed(r, f); t.test(r, value, mask) {
 				any = true
 				t.onMatch(r, starter, match{f.variable, f.key, value}, rec)
 			}
@@ -124,7 +125,7 @@ func (t *Tx) evaluateSteps(r, starter *Rule, f *field, rec *record) bool {
 	t.steps = texts
 	any := false
 	for _, s := range texts {
-		if t.test(r, s) {
+		if t.test(r, s, nil) {
 			any = true
 			t.onMatch(r, starter, match{f.variable, f.key, s}, rec)
 		}
@@ -169,8 +170,8 @@ func (t *Tx) fieldOf(target *target, at int) (f field, ok bool) {
 	return f, false
 }
 
-// test decides a rule's operator.
-func (t *Tx) test(r *Rule, value string) bool {
+// test decides a rule's operator. Mask is the set of the value's bytes, or nil.
+func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 	var holds bool
 	t.spent += len(value) + 1
 	if most := t.program.Bounds.Work; most > 0 && t.spent > most {
@@ -184,7 +185,11 @@ func (t *Tx) test(r *Rule, value string) bool {
 		holds = r.compare(value, t.expand(&r.argument))
 	case r.captures:
 		t.captures.Reset()
-		holds = r.operator.Match(value, &t.captures)
+		if mask != nil && r.masked != nil {
+			holds = r.masked.MatchMasked(value, *mask, &t.captures)
+		} else {
+			holds = r.operator.Match(value, &t.captures)
+		}
 		if t.captures.Any() {
 			for i := range captureSlots - 1 {
 				if s, ok := t.captures.Field(i); ok {
@@ -192,6 +197,8 @@ func (t *Tx) test(r *Rule, value string) bool {
 				}
 			}
 		}
+	case mask != nil && r.masked != nil:
+		holds = r.masked.MatchMasked(value, *mask, nil)
 	default:
 		holds = r.operator.Match(value, nil)
 	}

@@ -21,7 +21,7 @@ type look struct {
 	heads      []candidateList // by rule
 	touched    []int32         // the rules with candidates
 	scratch    []*pattern.Scratch
-	wants      []Bits // by set, to build a union in
+	wants      [][]Bits // by text of a value and set, to build a union in
 
 	bytes int // scanned
 }
@@ -160,33 +160,53 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 		t.nominate(at, int32(len(l.texts))-1, c.Want)
 		return
 	}
+	// The patterns to look for, by text.
 	first := int32(len(l.texts)) - 1
-	for n := range c.Nodes {
-		if c.Nodes[n].Want != nil {
-			t.result(at, n)
+	texts := 0
+	for _, n := range c.Wanted {
+		node := &c.Nodes[n]
+		k := 0
+		if node.Changes || mask.Intersects(node.Relevant) {
+			k = int(t.result(at, int(n)) - first)
+		}
+		for ; texts <= k; texts++ {
+			l.clearWants(texts)
+		}
+		for i, w := range node.Want {
+			orBits(l.wants[k][i], w)
 		}
 	}
-	last := int32(len(l.texts))
-	if last == first+1 {
+	if l.values[at].first < 0 {
 		t.nominate(at, first, c.Want)
 		return
 	}
-	results := l.results[l.values[at].first:]
-	for k := first; k < last; k++ {
-		wanted := false
-		for i := range l.wants {
-			clear(l.wants[i])
+	l.fill(at)
+	for k := range texts {
+		t.nominate(at, first+int32(k), l.wants[k])
+	}
+}
+
+// clearWants makes the patterns to look for in a text none.
+func (l *look) clearWants(k int) {
+	if k == len(l.wants) {
+		wants := make([]Bits, len(l.wants[0]))
+		for i, w := range l.wants[0] {
+			wants[i] = make(Bits, len(w))
 		}
-		for n := range c.Nodes {
-			if want := c.Nodes[n].Want; want != nil && results[n] == k+1 {
-				wanted = true
-				for i := range want {
-					orBits(l.wants[i], want[i])
-				}
-			}
-		}
-		if wanted {
-			t.nominate(at, k, l.wants)
+		l.wants = append(l.wants, wants)
+		return
+	}
+	for _, w := range l.wants[k] {
+		clear(w)
+	}
+}
+
+// fill notes of all nodes with patterns that were not asked for that they do not change the value.
+func (l *look) fill(at int32) {
+	v := &l.values[at]
+	for _, n := range v.class.Wanted {
+		if r := &l.results[v.first+int32(n)]; *r == 0 {
+			*r = v.text + 1
 		}
 	}
 }
@@ -297,23 +317,23 @@ func (t *Tx) textOf(v *value, s string) int32 {
 	return int32(len(l.texts)) - 1
 }
 
-// transformed is the value of a field after the transformations of a rule.
-func (t *Tx) transformed(r *Rule, f *field) string {
-	if len(r.steps) == 0 {
-		return f.value
-	}
+// transformed is the value of a field after the transformations of a rule. If the value was looked at, mask is the set of
+// its bytes, else it is nil.
+func (t *Tx) transformed(r *Rule, f *field) (s string, mask *byteset.Set) {
 	if f.at >= 0 {
 		v := &t.look.values[f.at]
-		if n := v.class.NodeOf[r.Chain]; n >= 0 {
-			if v.first < 0 && v.class.Nodes[n].Want != nil {
-				return f.value
-			}
-			return t.look.texts[t.result(int32(f.at), int(n))].s
+		n := v.class.NodeOf[r.Chain]
+		if len(r.steps) == 0 || n >= 0 && v.first < 0 && v.class.Nodes[n].Want != nil {
+			return f.value, &t.look.texts[v.text].mask
+		}
+		if n >= 0 {
+			out := &t.look.texts[t.result(int32(f.at), int(n))]
+			return out.s, &out.mask
 		}
 	}
-	s := f.value
+	s = f.value
 	for _, step := range r.steps {
 		s, _, _ = step.Apply(&t.scratch, s)
 	}
-	return s
+	return s, nil
 }

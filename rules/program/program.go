@@ -91,6 +91,8 @@ type Class struct {
 	StepsOf map[int][]int16
 	// Want are by set the patterns of all nodes.
 	Want []Bits
+	// Wanted are the nodes with patterns.
+	Wanted []int16
 	// Relevant are the bytes without which no node with patterns changes the value. With Changes, no such bytes exist.
 	Relevant byteset.Set
 	Changes  bool
@@ -102,6 +104,10 @@ type Node struct {
 	Step   *transform.Func // nil for the value itself
 	// Multi is the step of a rule with multiMatch: the value goes on as it is unless it is reported as changed.
 	Multi bool
+	// Relevant are the bytes without which neither this step nor those before it change the value. With Changes, no such
+	// bytes exist.
+	Relevant byteset.Set
+	Changes  bool
 	// Want are by set the patterns to look for; nil if there are none.
 	Want []Bits
 }

@@ -19,6 +19,7 @@ type Rule struct {
 	targets []target
 	// operator decides; with compare, its argument is expanded first. Both are nil for actions and markers.
 	operator operator.Operator
+	masked   operator.Masked // the operator, if it can make use of a value's set of bytes
 	compare  operator.Comparison
 	argument template
 	captures bool // it captures and the operator can
@@ -225,6 +226,7 @@ func (r *Rule) setOperator(c Context, starter bool) error {
 	if o.Name == "rx" && r.Pattern.Decides() {
 		r.operator = decided{r.Pattern, r.operator}
 	}
+	r.masked, _ = r.operator.(operator.Masked)
 	return nil
 }
 

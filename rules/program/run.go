@@ -32,7 +32,7 @@ func (t *Tx) run(phase int) {
 		if t.isRemoved(p.Rules[i]) {
 			continue
 		}
-		t.debugEvaluate(i)
+		t.evaluate(i)
 		if t.skipAfter != "" || t.skip > 0 {
 			next = t.skipFrom(next)
 		}

@@ -35,7 +35,7 @@ func (x *Trial) Matches(r *Rule) bool {
 	}
 	for i := range r.targets {
 		for _, f := range x.t.fieldsOf(nil, &r.targets[i], r) {
-			if x.t.test(r, x.t.transformed(r, &f)) {
+			if value, mask := x.t.transformed(r, &f); x.t.test(r, value, mask) {
 				return true
 			}
 		}

@@ -112,9 +112,11 @@ func newTx(p *Program) *Tx {
 	for _, set := range p.Sets {
 		t.look.scratch = append(t.look.scratch, set.NewScratch())
 	}
+	var wants []Bits
 	for _, uses := range p.Uses {
-		t.look.wants = append(t.look.wants, NewBits(len(uses)))
+		wants = append(wants, NewBits(len(uses)))
 	}
+	t.look.wants = [][]Bits{wants}
 	return t
 }
 

@@ -267,10 +267,25 @@ func (g *grouping) class(rules []int) *program.Class {
 		}
 	}
 	for i := range c.Nodes {
-		if n := &c.Nodes[i]; n.Want != nil {
-			c.Wanted = append(c.Wanted, int16(i))
-			c.Relevant = c.Relevant.Union(n.Relevant)
-			c.Changes = c.Changes || n.Changes
+		n := &c.Nodes[i]
+		if n.Want == nil {
+			continue
+		}
+		c.Relevant, c.Changes = c.Relevant.Union(n.Relevant), c.Changes || n.Changes
+		at := slices.IndexFunc(c.Groups, func(g program.Group) bool { return g.Relevant == n.Relevant && g.Changes == n.Changes })
+		if at < 0 {
+			at = len(c.Groups)
+			c.Groups = append(c.Groups, program.Group{Relevant: n.Relevant, Changes: n.Changes, Want: make([]program.Bits, len(g.sets))})
+		}
+		together := &c.Groups[at]
+		together.Nodes = append(together.Nodes, int16(i))
+		for set, w := range n.Want {
+			if together.Want[set] == nil {
+				together.Want[set] = program.NewBits(len(g.sets[set].patterns))
+			}
+			for b := range w.All() {
+				together.Want[set].Set(b)
+			}
 		}
 	}
 	return c

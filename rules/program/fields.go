@@ -138,8 +138,9 @@ func (t *Tx) txFields(out []field, target *target) []field {
 		}
 		return out
 	}
-	for slot, name := range t.program.names.names {
-		if value, ok := t.field(slot); ok && target.takes(name) {
+	for _, slot := range t.program.matching[target] {
+		if value, ok := t.field(slot); ok {
+			name := t.program.names.names[slot]
 			out = append(out, field{variable: variable.TX, key: name, lower: name, value: value, at: -1})
 		}
 	}

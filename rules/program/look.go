@@ -162,18 +162,20 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 	}
 	// The patterns to look for, by text.
 	first := int32(len(l.texts)) - 1
-	texts := 0
-	for _, n := range c.Wanted {
-		node := &c.Nodes[n]
-		k := 0
-		if node.Changes || mask.Intersects(node.Relevant) {
-			k = int(t.result(at, int(n)) - first)
+	texts := 1
+	l.clearWants(0)
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		if !g.Changes && !mask.Intersects(g.Relevant) {
+			l.want(0, g.Want)
+			continue
 		}
-		for ; texts <= k; texts++ {
-			l.clearWants(texts)
-		}
-		for i, w := range node.Want {
-			orBits(l.wants[k][i], w)
+		for _, n := range g.Nodes {
+			k := int(t.result(at, int(n)) - first)
+			for ; texts <= k; texts++ {
+				l.clearWants(texts)
+			}
+			l.want(k, c.Nodes[n].Want)
 		}
 	}
 	if l.values[at].first < 0 {
@@ -183,6 +185,13 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 	l.fill(at)
 	for k := range texts {
 		t.nominate(at, first+int32(k), l.wants[k])
+	}
+}
+
+// want adds patterns to look for in a text.
+func (l *look) want(k int, want []Bits) {
+	for i, w := range want {
+		orBits(l.wants[k][i], w)
 	}
 }
 
@@ -204,9 +213,11 @@ func (l *look) clearWants(k int) {
 // fill notes of all nodes with patterns that were not asked for that they do not change the value.
 func (l *look) fill(at int32) {
 	v := &l.values[at]
-	for _, n := range v.class.Wanted {
-		if r := &l.results[v.first+int32(n)]; *r == 0 {
-			*r = v.text + 1
+	for i := range v.class.Groups {
+		for _, n := range v.class.Groups[i].Nodes {
+			if r := &l.results[v.first+int32(n)]; *r == 0 {
+				*r = v.text + 1
+			}
 		}
 	}
 }

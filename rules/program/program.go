@@ -54,7 +54,9 @@ type Program struct {
 	// singles and lists are the variables with classes, by the phase from which on they keep their values.
 	singles, lists [lastFixed + 1][]variable.ID
 	fields         []int // the slots with classes
-	pool           sync.Pool
+	// matching are, of targets that select fields of TX by an expression, or take all, the slots that they take.
+	matching map[*target][]int
+	pool     sync.Pool
 }
 
 // Assignment sets a field of TX.
@@ -91,11 +93,21 @@ type Class struct {
 	StepsOf map[int][]int16
 	// Want are by set the patterns of all nodes.
 	Want []Bits
-	// Wanted are the nodes with patterns.
-	Wanted []int16
+	// Groups are the nodes with patterns, those together that the same bytes matter to.
+	Groups []Group
 	// Relevant are the bytes without which no node with patterns changes the value. With Changes, no such bytes exist.
 	Relevant byteset.Set
 	Changes  bool
+}
+
+// Group is nodes that the same bytes matter to.
+type Group struct {
+	// Relevant are the bytes without which none of the nodes changes the value. With Changes, no such bytes exist.
+	Relevant byteset.Set
+	Changes  bool
+	Nodes    []int16
+	// Want are by set the patterns of all of the nodes.
+	Want []Bits
 }
 
 // Node is a chain of transformations, or what chains have in common.
@@ -135,7 +147,30 @@ func (p *Program) Seal(names *Names) {
 		}
 	}
 	p.fields = slices.Sorted(maps.Keys(p.FieldClasses))
+	p.matching = make(map[*target][]int)
+	for _, r := range p.Rules {
+		p.match(r)
+		for _, link := range r.Next {
+			p.match(link)
+		}
+	}
 	p.pool.New = func() any { return newTx(p) }
+}
+
+// match finds the fields of TX that a rule's expressions take.
+func (p *Program) match(r *Rule) {
+	for i := range r.targets {
+		t := &r.targets[i]
+		if t.Variable != variable.TX || t.Regex == nil && t.Key != "" {
+			continue
+		}
+		p.matching[t] = nil
+		for slot, name := range p.names.names {
+			if t.takes(name) {
+				p.matching[t] = append(p.matching[t], slot)
+			}
+		}
+	}
 }
 
 // marker is the index of the first marker of that name after a rule, or -1.

@@ -223,8 +223,8 @@ func (r *Rule) setOperator(c Context, starter bool) error {
 	}
 	r.captures = r.Capture && operator.CanCapture(o.Name)
 	r.Pattern = c.Patterns[r.Rule]
-	if o.Name == "rx" && r.Pattern.Decides() {
-		r.operator = decided{r.Pattern, r.operator}
+	if capturer, ok := r.operator.(operator.Capturer); ok && r.Pattern.Decides() {
+		r.operator = decided{r.Pattern, capturer}
 	}
 	r.masked, _ = r.operator.(operator.Masked)
 	return nil
@@ -233,12 +233,18 @@ func (r *Rule) setOperator(c Context, starter bool) error {
 // decided is an @rx whose pattern decides without the regular expression, which is for the captures alone.
 type decided struct {
 	pattern  *pattern.Pattern
-	captures operator.Operator
+	captures operator.Capturer
 }
 
 // Match implements operator.Operator.
 func (d decided) Match(value string, captures *operator.Captures) bool {
-	return d.pattern.Match(value) && (captures == nil || d.captures.Match(value, captures))
+	if !d.pattern.Match(value) {
+		return false
+	}
+	if captures != nil {
+		d.captures.Capture(value, captures)
+	}
+	return true
 }
 
 // Operator is the operator of the rule, nil for actions and markers.

@@ -34,3 +34,8 @@ func (c *Captures) set(i int, text string) {
 	c.fields[i] = text
 	c.written |= 1 << i
 }
+
+// Capturer is an operator that can set the captures for a value of which it is known that it matches.
+type Capturer interface {
+	Capture(value string, captures *Captures)
+}

@@ -43,16 +43,21 @@ func (r rx) Match(value string, captures *Captures) bool {
 		return false
 	}
 	if captures != nil {
-		found := r.find(value)
-		for i := range min(len(found)/2, 9) {
-			text := ""
-			if found[2*i] >= 0 {
-				text = value[found[2*i]:found[2*i+1]]
-			}
-			captures.set(i, text)
-		}
+		r.Capture(value, captures)
 	}
 	return true
+}
+
+// Capture implements Capturer.
+func (r rx) Capture(value string, captures *Captures) {
+	found := r.find(value)
+	for i := range min(len(found)/2, 9) {
+		text := ""
+		if found[2*i] >= 0 {
+			text = value[found[2*i]:found[2*i+1]]
+		}
+		captures.set(i, text)
+	}
 }
 
 // whole is @rx with an expression that matches every value, from its start to its end.

@@ -27,6 +27,9 @@ const (
 	Program Mode = iota
 	// Reference runs the reference for all policies.
 	Reference
+	// Both judges every transaction by the program, and when it is closed by the reference too: Compared gets both
+	// results. It is for comparing, not for serving.
+	Both
 )
 
 // Options configure an Engine.
@@ -54,6 +57,9 @@ type Options struct {
 	SpoolBytes int64
 	// Observer counts; nil counts nothing.
 	Observer Observer
+
+	// Compared is called in mode Both for every transaction, by the goroutine that closes it.
+	Compared func(Comparison)
 }
 
 // Engine loads policies. It is safe for concurrent use.
@@ -63,6 +69,7 @@ type Engine struct {
 	reference *coraza.Engine
 	compiler  *compile.Compiler
 	trees     *resolve.Cache
+	sampler   *sampler // nil if nothing is sampled
 }
 
 var _ rules.Engine = (*Engine)(nil)
@@ -83,28 +90,41 @@ type ReferenceRule struct {
 	Reason string
 }
 
-// New returns an engine without policies.
+// New returns an engine without policies. It has to be closed if it samples.
 func New(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	if o.Observer == nil {
-		o.Observer = nobody{}
-	}
-	return &Engine{
+	e := &Engine{
 		options:   o,
 		log:       o.Log.Named("engine"),
 		reference: coraza.New(coraza.Options{Log: o.Log, Target: o.Target}),
 		compiler:  compile.New(),
 		trees:     new(resolve.Cache),
 	}
+	if o.Sample > 0 && o.Mode == Program {
+		e.sampler = newSampler(e)
+	}
+	return e
 }
 
 // Load loads p. Problems in its text are returned as rules.TextErrors, all of them at once.
 func (e *Engine) Load(p rules.Policy) (rules.RuleSet, error) {
+	if e.options.Mode == Both {
+		return e.LoadBoth(p)
+	}
+	return e.load(p)
+}
+
+func (e *Engine) load(p rules.Policy) (rules.RuleSet, error) {
 	reference, err := e.reference.Load(p)
-	if err != nil || e.options.Mode == Reference {
-		return reference, err
+	if err != nil {
+		return nil, err
+	}
+	if e.options.Mode == Reference {
+		return &onReference{RuleSet: reference, engine: e, coverage: Coverage{
+			Rules: reference.Rules(), Reference: []ReferenceRule{{Reason: "the engine is set to run all policies on the reference"}},
+		}}, nil
 	}
 	compiled, coverage := e.compile(p)
 	if len(coverage.Reference) == 0 && coverage.Rules != reference.Rules() {
@@ -117,16 +137,25 @@ func (e *Engine) Load(p rules.Policy) (rules.RuleSet, error) {
 			e.log.Warn("policy runs on the reference engine", zap.String("policy", p.Name), zap.String("source", r.Source),
 				zap.Int("line", r.Line), zap.Int("rule", r.Rule), zap.String("reason", r.Reason))
 		}
-		return &onReference{RuleSet: reference, coverage: coverage}, nil
+		return &onReference{RuleSet: reference, engine: e, coverage: coverage}, nil
 	}
 	if err := reference.Close(); err != nil {
 		return nil, err
 	}
-	return &onProgram{RuleSet: compiled, coverage: coverage}, nil
+	set := &onProgram{RuleSet: compiled, engine: e, coverage: coverage}
+	if e.sampler != nil {
+		set.policy = e.sampler.retain(p)
+	}
+	return set, nil
 }
 
 // Close stops what the engine does beside its transactions, and waits for it. Rule sets can be used on.
-func (e *Engine) Close() error { return nil }
+func (e *Engine) Close() error {
+	if e.sampler == nil {
+		return nil
+	}
+	return e.sampler.close()
+}
 
 // compile compiles a policy. Without a program, the coverage says why.
 func (e *Engine) compile(p rules.Policy) (*program.RuleSet, Coverage) {
@@ -188,7 +217,13 @@ func problems(err error) []ReferenceRule {
 // onReference is a policy that the reference runs.
 type onReference struct {
 	rules.RuleSet
+	engine   *Engine
 	coverage Coverage
+}
+
+// Begin starts the transaction of a request.
+func (s *onReference) Begin(r *rules.Request) rules.Transaction {
+	return s.engine.count(s.RuleSet.Begin(r), false)
 }
 
 // Coverage says which rules need the reference.
@@ -196,9 +231,29 @@ func (s *onReference) Coverage() Coverage { return s.coverage }
 
 // onProgram is a policy that a program runs.
 type onProgram struct {
-	*program.RuleSet
+	rules.RuleSet
+	engine   *Engine
 	coverage Coverage
+	policy   *sampledPolicy // nil if nothing is sampled
+}
+
+// Begin starts the transaction of a request.
+func (s *onProgram) Begin(r *rules.Request) rules.Transaction {
+	tx := s.RuleSet.Begin(r)
+	if s.policy != nil {
+		tx = s.engine.sampler.sample(tx, r, s.policy)
+	}
+	return s.engine.count(tx, true)
 }
 
 // Coverage says how many rules are compiled.
 func (s *onProgram) Coverage() Coverage { return s.coverage }
+
+// Close frees the rule set, and what is kept to sample it.
+func (s *onProgram) Close() error {
+	err := s.RuleSet.Close()
+	if s.policy != nil {
+		err = errors.Join(err, s.policy.close())
+	}
+	return err
+}

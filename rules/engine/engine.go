@@ -110,10 +110,14 @@ func New(o Options) *Engine {
 
 // Load loads p. Problems in its text are returned as rules.TextErrors, all of them at once.
 func (e *Engine) Load(p rules.Policy) (rules.RuleSet, error) {
-	if e.options.Mode == Both {
-		return e.LoadBoth(p)
+	if e.options.Mode != Both {
+		return e.load(p)
 	}
-	return e.load(p)
+	pair, err := e.LoadBoth(p)
+	if err != nil {
+		return nil, err
+	}
+	return pair, nil
 }
 
 func (e *Engine) load(p rules.Policy) (rules.RuleSet, error) {

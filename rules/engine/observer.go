@@ -25,13 +25,7 @@ type Observer interface {
 	Evaluated(Result)
 	// Disagreed is called for every sampled transaction that the reference judges differently.
 	Disagreed()
-	// SampleDropped is called for every transaction that was chosen to run on the reference too, and did not.
+	// SampleDropped is called for every transaction that was chosen to run on the reference too and did not, because too
+	// many were waiting, or its policy or the engine was closed meanwhile.
 	SampleDropped()
 }
-
-// nobody counts nothing.
-type nobody struct{}
-
-func (nobody) Evaluated(Result) {}
-func (nobody) Disagreed()       {}
-func (nobody) SampleDropped()   {}

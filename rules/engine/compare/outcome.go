@@ -2,8 +2,10 @@ package compare
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"gatehouse/rules"
 )
@@ -55,4 +57,25 @@ func clone(i *rules.Interruption) *rules.Interruption {
 // Matched says whether a rule matched.
 func (o *Outcome) Matched(rule int) bool {
 	return slices.ContainsFunc(o.Matches, func(m rules.Match) bool { return m.Rule == rule })
+}
+
+// String shows the outcome in lines. It quotes the request.
+func (o *Outcome) String() string {
+	if o.Err != "" {
+		return "error: " + o.Err
+	}
+	lines := []string{"interruption " + interruptionText(o.Interruption)}
+	for _, m := range o.Matches {
+		lines = append(lines, fmt.Sprintf("rule %d in phase %d matched %s", m.Rule, m.Phase, targetsText(m.Targets)))
+	}
+	s := o.Scores
+	lines = append(lines, fmt.Sprintf("scores inbound %d of %d, outbound %d of %d, detection %d (%s)",
+		s.Inbound, s.InboundThreshold, s.Outbound, s.OutboundThreshold, s.Detection, cmp.Or(categoriesText(s.Categories), "no category")))
+	if len(o.Exclusions) > 0 {
+		lines = append(lines, "exclusions "+strings.Join(o.Exclusions, " "))
+	}
+	if o.Uninspected {
+		lines = append(lines, "a rule switched inspection off")
+	}
+	return strings.Join(lines, "\n")
 }

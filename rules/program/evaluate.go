@@ -173,11 +173,7 @@ func (t *Tx) fieldOf(target *target, at int) (f field, ok bool) {
 // test decides a rule's operator. Mask is the set of the value's bytes, or nil.
 func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 	var holds bool
-	t.spent += len(value) + 1
-	if most := t.program.Bounds.Work; most > 0 && t.spent > most {
-		if t.over == nil {
-			t.over = &rules.BoundError{What: "bytes of work", Limit: most}
-		}
+	if !t.spend(len(value) + 1) {
 		return false
 	}
 	switch {
@@ -191,6 +187,7 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 			holds = r.operator.Match(value, &t.captures)
 		}
 		if t.captures.Any() {
+			t.spend(captureCost * len(value))
 			for i := range captureSlots - 1 {
 				if s, ok := t.captures.Field(i); ok {
 					t.set(i, s)
@@ -203,6 +200,18 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 		holds = r.operator.Match(value, nil)
 	}
 	return holds != r.Rule.Operator.Negated
+}
+
+// captureCost is how many times dearer it is to find what a regular expression captures than to decide that it matches.
+const captureCost = 64
+
+// spend notes work, in bytes given to operators, and answers whether there may be more.
+func (t *Tx) spend(bytes int) bool {
+	t.spent += bytes
+	if most := t.program.Bounds.Work; most > 0 && t.spent > most && t.over == nil {
+		t.over = &rules.BoundError{What: "bytes of work", Limit: most}
+	}
+	return t.over == nil
 }
 
 // onMatch notes a match and does what it causes.

@@ -128,7 +128,7 @@ type Node struct {
 type Bounds struct {
 	Values int // values looked at
 	Bytes  int // bytes scanned for patterns, each transformation counted again
-	Work   int // bytes given to operators
+	Work   int // bytes given to operators; those of a value with captures count captureCost times
 }
 
 // Seal makes a program, whose exported fields are set, ready to run.

@@ -25,6 +25,7 @@ type Compiler struct {
 	rules    map[resolve.Identity]weak.Pointer[program.Rule]
 	sweep    int // the number of rules at which those that are not in use are dropped
 	patterns pattern.Cache
+	shapes   map[shapeKey]weak.Pointer[program.Shape]
 }
 
 // New returns a compiler that knows no policy.
@@ -156,4 +157,5 @@ func (c *Compiler) drop() {
 	}
 	maps.DeleteFunc(c.rules, func(_ resolve.Identity, p weak.Pointer[program.Rule]) bool { return p.Value() == nil })
 	c.sweep = 2 * len(c.rules)
+	c.dropShapes()
 }

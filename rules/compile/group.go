@@ -18,7 +18,7 @@ type grouping struct {
 	options  Options
 
 	// sets are the patterns of rules that many policies have, and those of the others.
-	sets [2]patternList
+	sets [ownSet + 1]patternList
 	// patternOf is the pattern of a nominated rule.
 	patternOf map[int]patternUse
 	places    map[place]*interests
@@ -34,6 +34,12 @@ type patternList struct {
 
 // patternUse is a pattern by its set and number.
 type patternUse struct{ set, number int }
+
+// The sets of a program.
+const (
+	sharedSet = iota // of patterns that many policies have
+	ownSet
+)
 
 // place is where values come from: a variable, the names of a collection, or a field of TX.
 type place struct {
@@ -200,7 +206,7 @@ func (g *grouping) pattern(r *program.Rule) (use patternUse, ok bool) {
 		return use, false
 	}
 	if g.options.Shared == nil || !g.options.Shared(r.Place.Source) {
-		use.set = 1
+		use.set = ownSet
 	}
 	list := &g.sets[use.set]
 	number, known := list.numbers[r.Pattern]
@@ -234,101 +240,4 @@ func (g *grouping) classes() {
 			p.Classes[at.variable] = classes
 		}
 	}
-}
-
-// class is what to do with values that these rules look at.
-func (g *grouping) class(rules []int) *program.Class {
-	slices.Sort(rules)
-	rules = slices.Compact(rules)
-	p := g.program
-	c := &program.Class{
-		Run:    program.NewBits(len(p.Rules)),
-		Nodes:  []program.Node{{Parent: -1}},
-		NodeOf: make([]int16, g.compiler.chains.Len()),
-	}
-	for i := range c.NodeOf {
-		c.NodeOf[i] = -1
-	}
-	for _, i := range rules {
-		r := p.Rules[i]
-		if !p.Nominated.Has(i) {
-			g.path(c, r.Chain, false)
-			c.Run.Set(i)
-			continue
-		}
-		use := g.patternOf[i]
-		g.want(&c.Want, use)
-		path := g.path(c, r.Chain, r.MultiMatch)
-		if !r.MultiMatch {
-			path = path[len(path)-1:]
-		}
-		for _, node := range path {
-			g.want(&c.Nodes[node].Want, use)
-		}
-	}
-	for i := range c.Nodes {
-		n := &c.Nodes[i]
-		if n.Want == nil {
-			continue
-		}
-		c.Relevant, c.Changes = c.Relevant.Union(n.Relevant), c.Changes || n.Changes
-		at := slices.IndexFunc(c.Groups, func(g program.Group) bool { return g.Relevant == n.Relevant && g.Changes == n.Changes })
-		if at < 0 {
-			at = len(c.Groups)
-			c.Groups = append(c.Groups, program.Group{Relevant: n.Relevant, Changes: n.Changes, Want: make([]program.Bits, len(g.sets))})
-		}
-		together := &c.Groups[at]
-		together.Nodes = append(together.Nodes, int16(i))
-		for set, w := range n.Want {
-			if together.Want[set] == nil {
-				together.Want[set] = program.NewBits(len(g.sets[set].patterns))
-			}
-			for b := range w.All() {
-				together.Want[set].Set(b)
-			}
-		}
-	}
-	return c
-}
-
-// want adds a pattern to those that are looked for.
-func (g *grouping) want(wants *[]program.Bits, use patternUse) {
-	if *wants == nil {
-		*wants = make([]program.Bits, len(g.sets))
-	}
-	if w := *wants; w[use.set] == nil {
-		w[use.set] = program.NewBits(len(g.sets[use.set].patterns))
-	}
-	(*wants)[use.set].Set(use.number)
-}
-
-// path finds or makes the nodes of a chain: that of the value, and one a transformation.
-func (g *grouping) path(c *program.Class, chain int, multi bool) []int16 {
-	at := 0
-	path := []int16{0}
-	for _, step := range g.compiler.chains.Steps(chain) {
-		next := slices.IndexFunc(c.Nodes, func(n program.Node) bool {
-			return n.Parent == at && n.Step == step && n.Multi == multi
-		})
-		if next < 0 {
-			next = len(c.Nodes)
-			parent := &c.Nodes[at]
-			set, bounded := step.Relevant()
-			c.Nodes = append(c.Nodes, program.Node{
-				Parent: at, Step: step, Multi: multi,
-				Relevant: parent.Relevant.Union(set), Changes: parent.Changes || !bounded,
-			})
-		}
-		at = next
-		path = append(path, int16(at))
-	}
-	if !multi {
-		c.NodeOf[chain] = int16(at)
-	} else {
-		if c.StepsOf == nil {
-			c.StepsOf = make(map[int][]int16)
-		}
-		c.StepsOf[chain] = path
-	}
-	return path
 }

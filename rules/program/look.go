@@ -151,7 +151,9 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 	mask := byteset.Of(s)
 	l.texts = append(l.texts, text{s, mask})
 	l.values = append(l.values, value{class: c, variable: v, names: names, index: int32(index), text: int32(len(l.texts)) - 1, first: -1})
-	orBits(t.active, c.Run)
+	for _, rule := range c.Run {
+		t.active.Set(int(rule))
+	}
 	if c.Want == nil {
 		return
 	}
@@ -262,7 +264,7 @@ func (t *Tx) holds(at int32, use Use, textAt int32) bool {
 		}
 		return false
 	}
-	n := v.class.NodeOf[use.Chain]
+	n := v.class.node(use.Chain)
 	if n < 0 {
 		return false
 	}
@@ -333,7 +335,7 @@ func (t *Tx) textOf(v *value, s string) int32 {
 func (t *Tx) transformed(r *Rule, f *field) (s string, mask *byteset.Set) {
 	if f.at >= 0 {
 		v := &t.look.values[f.at]
-		n := v.class.NodeOf[r.Chain]
+		n := v.class.node(r.Chain)
 		if len(r.steps) == 0 || n >= 0 && v.first < 0 && v.class.Nodes[n].Want != nil {
 			return f.value, &t.look.texts[v.text].mask
 		}

@@ -84,10 +84,16 @@ type Classes struct {
 // Class is what to do with a value.
 type Class struct {
 	// Run are the rules that run because the value is there.
-	Run Bits
+	Run []int32
+	*Shape
+}
+
+// Shape is the transformations of a class and the patterns to look for. It does not know the rules, so that policies
+// whose own rules do not look at such values share it.
+type Shape struct {
 	// Nodes are the transformations, each after its parent. The first is the value itself.
 	Nodes []Node
-	// NodeOf is the node of a chain, by its number, or -1.
+	// NodeOf is the node of a chain, by its number, or -1. Chains beyond its end have none.
 	NodeOf []int16
 	// StepsOf are the nodes of a chain with multiMatch: that of the value, and one a transformation.
 	StepsOf map[int][]int16
@@ -98,6 +104,14 @@ type Class struct {
 	// Relevant are the bytes without which no node with patterns changes the value. With Changes, no such bytes exist.
 	Relevant byteset.Set
 	Changes  bool
+}
+
+// node is the node of a chain, or -1.
+func (s *Shape) node(chain int) int16 {
+	if chain >= len(s.NodeOf) {
+		return -1
+	}
+	return s.NodeOf[chain]
 }
 
 // Group is nodes that the same bytes matter to.

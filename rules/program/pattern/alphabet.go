@@ -36,3 +36,10 @@ func fold(b byte) byte {
 	}
 	return b
 }
+
+// foldSet is m with ASCII letters in lower case.
+func foldSet(m byteset.Set) byteset.Set {
+	const upper = (1<<26 - 1) << ('A' & 63)
+	m[1] = m[1]&^upper | m[1]&upper<<('a'-'A')
+	return m
+}

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"encoding/binary"
 	"slices"
 )
 
@@ -17,7 +18,7 @@ type automaton struct {
 	entries []entry  // an entry of another owner is none
 	fails   []uint32 // by base, the base of the longest suffix with children; 0 is the table of pairs
 	states  int
-	sets    []Bits // what is nominated, by output; none for output 0. Each is applied at most once for a value
+	owners  [][]uint32 // the patterns of an output; none for output 0. Each is applied at most once for a value
 }
 
 // step is where a transition leads: the base of the state, and the number of its output.
@@ -46,7 +47,7 @@ func build(literals [][]string) *automaton {
 		if length > 1 && t.size() > maxBase {
 			continue
 		}
-		if a := t.automaton(len(literals)); a != nil {
+		if a := t.automaton(); a != nil {
 			return a
 		}
 	}
@@ -56,9 +57,9 @@ func build(literals [][]string) *automaton {
 type trie struct {
 	class   [256]uint8
 	columns int
-	next    []int32 // 0: none yet
-	owners  [][]int // the patterns whose literals end at the state
-	depth   []uint8 // the length of the state's string
+	next    []int32    // 0: none yet
+	owners  [][]uint32 // the patterns whose literals end at the state
+	depth   []uint8    // the length of the state's string
 }
 
 func newTrie(literals [][]string, length int) *trie {
@@ -79,7 +80,7 @@ func newTrie(literals [][]string, length int) *trie {
 	t.node()
 	for p, set := range literals {
 		for _, s := range set {
-			t.insert(s[:min(len(s), length)], p)
+			t.insert(s[:min(len(s), length)], uint32(p))
 		}
 	}
 	return t
@@ -94,7 +95,7 @@ func (t *trie) node() int32 {
 	return int32(len(t.owners) - 1)
 }
 
-func (t *trie) insert(s string, pattern int) {
+func (t *trie) insert(s string, pattern uint32) {
 	at := int32(0)
 	for i := 0; i < len(s); i++ {
 		edge := int(at)*t.columns + int(t.class[s[i]])
@@ -111,11 +112,11 @@ func (t *trie) insert(s string, pattern int) {
 }
 
 // automaton lays the states out; nil if it is too large.
-func (t *trie) automaton(patterns int) *automaton {
+func (t *trie) automaton() *automaton {
 	order, fail := t.link()
-	a := &automaton{class: t.class, columns: t.columns, states: t.size(), sets: []Bits{nil}}
-	outputs := t.outputs(a, order, patterns)
-	if len(a.sets) > maxOutputs {
+	a := &automaton{class: t.class, columns: t.columns, states: t.size(), owners: [][]uint32{nil}}
+	outputs := t.outputs(a, order)
+	if len(a.owners) > maxOutputs {
 		return nil
 	}
 	p := packer{columns: t.columns, owners: make([]uint32, t.columns), free: t.columns}
@@ -168,23 +169,26 @@ func (t *trie) children(s int32) []int {
 }
 
 // outputs numbers the distinct sets of owners, by state; 0 is no owners.
-func (t *trie) outputs(a *automaton, order []int32, patterns int) []uint32 {
+func (t *trie) outputs(a *automaton, order []int32) []uint32 {
 	out := make([]uint32, t.size())
 	known := map[string]uint32{}
+	var key []byte
 	for _, s := range order {
 		if len(t.owners[s]) == 0 {
 			continue
 		}
-		set := newBits(patterns)
+		slices.Sort(t.owners[s])
+		key = key[:0]
 		for _, p := range t.owners[s] {
-			set.Set(p)
+			key = binary.LittleEndian.AppendUint32(key, p)
 		}
-		key := set.key()
-		if known[key] == 0 {
-			known[key] = uint32(len(a.sets))
-			a.sets = append(a.sets, set)
+		number, ok := known[string(key)]
+		if !ok {
+			number = uint32(len(a.owners))
+			known[string(key)] = number
+			a.owners = append(a.owners, t.owners[s])
 		}
-		out[s] = known[key]
+		out[s] = number
 	}
 	return out
 }
@@ -261,7 +265,7 @@ func (t *trie) link() (order, fail []int32) {
 	return order, fail
 }
 
-func merge(a, b []int) []int {
+func merge(a, b []uint32) []uint32 {
 	for _, p := range b {
 		if !slices.Contains(a, p) {
 			a = append(a, p)
@@ -270,7 +274,7 @@ func merge(a, b []int) []int {
 	return a
 }
 
-// scan adds the patterns of all literals in value to out. seen has a bit for every set, all zero before and after.
+// scan adds the patterns of all literals in value to out. seen has a bit for every output, all zero before and after.
 func (a *automaton) scan(value string, out, seen Bits) {
 	var base uint32
 	previous, columns := 0, a.columns
@@ -298,8 +302,10 @@ func (a *automaton) scan(value string, out, seen Bits) {
 			continue
 		}
 		seen[w] = 0
-		for set := range ones(w, word) {
-			out.or(a.sets[set])
+		for output := range ones(w, word) {
+			for _, p := range a.owners[output] {
+				out.Set(int(p))
+			}
 		}
 	}
 }
@@ -307,8 +313,8 @@ func (a *automaton) scan(value string, out, seen Bits) {
 // bytes is the memory of the tables.
 func (a *automaton) bytes() int {
 	n := 4*len(a.pairs) + 8*len(a.entries) + 4*len(a.fails)
-	for _, s := range a.sets {
-		n += 8 * len(s)
+	for _, o := range a.owners {
+		n += 24 + 4*len(o)
 	}
 	return n
 }

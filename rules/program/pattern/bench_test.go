@@ -45,6 +45,48 @@ func BenchmarkNominate(b *testing.B) {
 	}
 }
 
+// BenchmarkSmallSet nominates the patterns of a few rules of one's own, beside those of the rule set, on
+// recorded values of up to 200 bytes.
+func BenchmarkSmallSet(b *testing.B) {
+	requests := recorded(b, 10)
+	if requests == nil {
+		requests = regressionRequests(b)
+	}
+	var values []string
+	var masks []byteset.Set
+	for _, r := range requests {
+		for _, v := range r {
+			if len(v.text) <= 200 {
+				values = append(values, v.text)
+				masks = append(masks, byteset.Of(v.text))
+			}
+		}
+	}
+	values, masks = values[:4096], masks[:4096]
+	for name, args := range map[string][]string{
+		"patterns=1": {`(?i)^/admin/`},
+		"patterns=5": {`(?i)^/admin/`, `\.(?:bak|old|sql)$`, `^[a-z0-9-]{1,40}$`, `(?i)evilbot|badcrawler`, `\b\d{16}\b`},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var patterns []*Pattern
+			for _, a := range args {
+				p, err := NewRegexp(a)
+				if err != nil {
+					b.Fatal(err)
+				}
+				patterns = append(patterns, p)
+			}
+			set := NewSet(patterns)
+			scratch := set.NewScratch()
+			n := 0
+			for b.Loop() {
+				set.Nominate(scratch, values[n%4096], masks[n%4096], nil)
+				n++
+			}
+		})
+	}
+}
+
 // hostile are values put together from what many patterns look for.
 func hostile(b *testing.B, g generator, patterns []crsPattern, size int) []string {
 	out := make([]string, min(2<<20/size, 4000))

@@ -1,7 +1,6 @@
 package pattern
 
 import (
-	"encoding/binary"
 	"iter"
 	"math/bits"
 )
@@ -41,25 +40,10 @@ func (b Bits) Set(i int) { b[i/64] |= 1 << (i % 64) }
 
 func (b Bits) clear(i int) { b[i/64] &^= 1 << (i % 64) }
 
-func (b Bits) or(c Bits) {
-	for w := range c {
-		b[w] |= c[w]
-	}
-}
-
 func (b Bits) and(c Bits) {
 	for w := range b {
 		b[w] &= c[w]
 	}
-}
-
-// key is the set as a key of a map.
-func (b Bits) key() string {
-	out := make([]byte, 0, 8*len(b))
-	for _, word := range b {
-		out = binary.LittleEndian.AppendUint64(out, word)
-	}
-	return string(out)
 }
 
 // ones yields the numbers of word w of a set.

@@ -53,25 +53,26 @@ func (d *dfa) match(value string) bool {
 
 // matchFrom is match for what is left of value from index i on, which was read up to the row.
 func (d *dfa) matchFrom(value string, i, at int) bool {
+	next, class := d.next, &d.class
 	for i < len(value) {
-		class, width := d.class[value[i]], 1
+		c, width := class[value[i]], 1
 		if value[i] >= utf8.RuneSelf {
-			class, width = d.classOf(value[i:])
+			c, width = d.classOf(value[i:])
 		}
-		to := int(d.next[at+int(class)])
-		if to <= elsewhere {
-			if to == matched {
-				return true
-			}
-			found, back, row := d.run(value, i, at)
-			if found || row == elsewhere {
-				return found
-			}
-			at, i = row, back
+		to := int(next[at+int(c)])
+		if to > elsewhere {
+			at = to
+			i += width
 			continue
 		}
-		at = to
-		i += width
+		if to == matched {
+			return true
+		}
+		found, back, row := d.run(value, i, at)
+		if found || row == elsewhere {
+			return found
+		}
+		at, i = row, back
 	}
 	return d.ends.Has(at / d.columns)
 }

@@ -16,31 +16,49 @@ type Set struct {
 // stage is the first look at values of one alphabet.
 type stage struct {
 	always    Bits // possible, and without literals
+	sought    Bits // possible, with literals
 	automaton *automaton
+	spelled   []byteset.Set // the bytes of each literal, if there are few; nil else
 }
+
+// fewLiterals is up to how many literals are looked at before a value is: then it need not be, if it lacks their bytes.
+const fewLiterals = 24
 
 // NewSet compiles the patterns together. Their indexes are the numbers in what Nominate answers.
 func NewSet(patterns []*Pattern) *Set {
 	s := &Set{patterns: slices.Clone(patterns), stages: make([]stage, len(alphabets))}
-	inParallel(len(alphabets), func(i int) {
-		st := stage{always: newBits(len(patterns))}
-		found := make([][]string, len(patterns))
-		for j, p := range patterns {
-			switch sh := p.shapes[i]; {
-			case !sh.possible:
-			case sh.literals == nil:
-				st.always.Set(j)
-			default:
-				found[j] = sh.literals
-			}
-		}
-		st.automaton = build(found)
-		s.stages[i] = st
-	})
+	inParallel(len(alphabets), func(i int) { s.stages[i] = newStage(patterns, i) })
 	for _, st := range s.stages {
-		s.scratch = max(s.scratch, (len(st.automaton.sets)+63)/64)
+		s.scratch = max(s.scratch, (len(st.automaton.owners)+63)/64)
 	}
 	return s
+}
+
+func newStage(patterns []*Pattern, alphabet int) stage {
+	st := stage{always: newBits(len(patterns)), sought: newBits(len(patterns))}
+	found := make([][]string, len(patterns))
+	count := 0
+	for j, p := range patterns {
+		switch sh := p.shapes[alphabet]; {
+		case !sh.possible:
+		case sh.literals == nil:
+			st.always.Set(j)
+		default:
+			st.sought.Set(j)
+			found[j] = sh.literals
+			count += len(sh.literals)
+		}
+	}
+	st.automaton = build(found)
+	if count <= fewLiterals {
+		st.spelled = make([]byteset.Set, 0, count)
+		for _, set := range found {
+			for _, literal := range set {
+				st.spelled = append(st.spelled, byteset.Of(literal))
+			}
+		}
+	}
+	return st
 }
 
 // Scratch is the memory that Nominate works in. It belongs to one goroutine and one set.
@@ -59,16 +77,40 @@ func (s *Set) NewScratch() *Scratch {
 // patterns; mask has to be byteset.Of(value). The answer is valid until the scratch is used again. It takes time linear
 // in the value: one step a byte for the literals, and at most one for each pattern of want.
 func (s *Set) Nominate(scratch *Scratch, value string, mask byteset.Set, want Bits) Bits {
-	alphabet := alphabetOf(mask)
-	st := &s.stages[alphabet]
+	st := &s.stages[alphabetOf(mask)]
 	out := scratch.nominated
-	copy(out, st.always)
-	st.automaton.scan(value, out, scratch.seen)
-	if want != nil {
-		out.and(want)
+	sought := false
+	if want == nil {
+		copy(out, st.always)
+		sought = true
+	} else {
+		for w := range out {
+			out[w] = st.always[w] & want[w]
+			sought = sought || st.sought[w]&want[w] != 0
+		}
+	}
+	if sought && st.canHave(mask) {
+		st.automaton.scan(value, out, scratch.seen)
+		if want != nil {
+			out.and(want)
+		}
 	}
 	s.decide(scratch, value, mask)
 	return out
+}
+
+// canHave reports whether a value with these bytes can have a literal.
+func (st *stage) canHave(mask byteset.Set) bool {
+	if st.spelled == nil {
+		return true
+	}
+	mask = foldSet(mask)
+	for _, literal := range st.spelled {
+		if literal.Within(mask) {
+			return true
+		}
+	}
+	return false
 }
 
 // decide leaves out of the nominated patterns those that do not match.

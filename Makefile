@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 60s
+PARITY_TESTS ?= .
+BENCH_COUNT ?= 10
 IMAGE ?= gatehouse:$(VERSION)
 CA_BUNDLE ?= /etc/ssl/certs/ca-certificates.crt
 
@@ -69,6 +71,14 @@ fuzz: setup ## run every fuzz target for FUZZTIME (60s)
 .PHONY: fuzz-smoke
 fuzz-smoke: setup ## run every fuzz target for 5 seconds, two minutes in all
 	@.ci/fuzz 5s 120s
+
+.PHONY: parity
+parity: setup ## the compiled engine against the reference on everything there is: half an hour
+	PARITY=long go test -count=1 -timeout 6h -v -run '$(PARITY_TESTS)' ./rules/parity
+
+.PHONY: bench-engine
+bench-engine: setup ## measure the engine against the reference, into bench/engine/results: an hour
+	BENCHSTAT="go tool -modfile=$(CURDIR)/.ci/tools/go.mod benchstat" bench/engine/record $(BENCH_COUNT)
 
 .PHONY: e2e
 e2e: setup ## end-to-end tests with real clients (build tag e2e)

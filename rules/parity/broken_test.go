@@ -203,14 +203,14 @@ func TestBrokenEngines(t *testing.T) {
 	if len(mistakes) < 40 {
 		t.Fatalf("only %d mistakes", len(mistakes))
 	}
-	if slower > 1 {
-		t.Skip("finds nothing more with the race detector")
-	}
 	const most = 20_000
 	for seed := range uint64(most) {
 		if len(mistakes) == 0 {
 			t.Logf("all found on %d policies", seed)
 			return
+		}
+		if slower > 1 && seed == most/slower/50 {
+			return // the search itself has no race; what it finds, it finds without the detector
 		}
 		findMistakes(t, Seeded(7<<32+seed), mistakes)
 	}

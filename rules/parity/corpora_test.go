@@ -91,9 +91,6 @@ func corporaJobs(t *testing.T) []job {
 
 // TestCorpora compares the engines on requests that exist: a few thousand comparisons, or with PARITY=long all of them.
 func TestCorpora(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
 	policies := corporaPolicies(t)
 	jobs := corporaJobs(t)
 	total := len(jobs)

@@ -142,6 +142,11 @@ func TestTextsAgree(t *testing.T) {
 			SecRule ARGS_NAMES "@rx ." "setvar:tx.a=+1"
 			SecRule ARGS:form "@rx t" "id:4,phase:2,pass,nolog,ctl:ruleRemoveTargetByTag=late;ARGS:/^two$/"
 			SecRule ARGS|ARGS_GET "@rx (?i)o" "id:5,phase:2,pass,log,tag:'late'"`},
+		{"a rule that removes targets of its own", `
+			SecRule REQUEST_URI|ARGS "@rx t" "id:1,phase:1,pass,log,ctl:ruleRemoveTargetById=1;ARGS"
+			SecRule REQUEST_URI|ARGS "@rx t" "id:2,phase:1,pass,log,ctl:ruleRemoveTargetById=2;ARGS,chain"
+			SecRule ARGS "@rx t" "setvar:tx.a=+1"
+			SecRule REQUEST_URI|&ARGS "@rx [1-9t]" "id:3,phase:1,pass,log,ctl:ruleRemoveTargetById=3;ARGS"`},
 		{"keys", `
 			SecRule ARGS:Q "@rx ." "id:1,phase:1,pass,log"
 			SecRule ARGS:q "@rx ." "id:2,phase:1,pass,log"

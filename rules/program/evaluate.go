@@ -88,6 +88,7 @@ func (t *Tx) evaluateLink(r, starter *Rule, index int, rec *record) bool {
 		return true
 	}
 	any := false
+	t.excepting = t.exceptions
 	for i := range r.targets {
 		target := &r.targets[i]
 		if index >= 0 && t.program.Nominated.Has(index) {

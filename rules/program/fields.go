@@ -82,7 +82,7 @@ func (t *Tx) fieldsOf(out []field, target *target, starter *Rule) []field {
 			out = t.listFields(out, target)
 		}
 	}
-	if len(target.Except) > 0 || len(t.exceptions) > 0 {
+	if len(target.Except) > 0 || len(t.excepting) > 0 {
 		kept := out[:first]
 		for _, f := range out[first:] {
 			if !t.excepted(target, starter, &f) {
@@ -188,7 +188,7 @@ func (t *Tx) excepted(target *target, starter *Rule, f *field) bool {
 			return true
 		}
 	}
-	for _, e := range t.exceptions {
+	for _, e := range t.excepting {
 		if e.Target.Variable == target.Variable && selects(&e.Rules, starter) && leavesOut(e.Target.Key, e.Target.Regex, f.lower) {
 			return true
 		}

@@ -36,6 +36,8 @@ type Tx struct {
 
 	removed    []*resolve.Selection
 	exceptions []*resolve.Effect
+	// excepting are those that were there when the rule or link began: none of what it removes counts for itself.
+	excepting []*resolve.Effect
 
 	forceBody, forceResponse, bodyAccess, responseAccess bool
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gatehouse/rules/crs"
+	"gatehouse/rules/program/byteset"
 )
 
 // BenchmarkOperator decides 500 distinct values in turn.
@@ -56,5 +57,54 @@ func BenchmarkOperator(b *testing.B) {
 			}
 			b.ReportMetric(float64(matches)/float64(i), "matches/op")
 		})
+	}
+}
+
+// BenchmarkOrdinary decides what most values are, with the sets of their bytes; method=Match is without.
+func BenchmarkOrdinary(b *testing.B) {
+	for _, kind := range []struct {
+		name   string
+		values []string
+	}{
+		{"agent", ordinaryAgents},
+		{"referer", ordinaryReferers},
+		{"search", ordinarySearches},
+		{"cookie", ordinaryCookies},
+		{"field", ordinaryFields},
+	} {
+		for _, test := range []struct{ name, argument string }{
+			{"detectSQLi", ""}, {"detectXSS", ""}, {"validateByteRange", "32-126,128-255"}, {"validateUrlEncoding", ""}, {"validateUtf8Encoding", ""}, {"rx", "^.*$"},
+		} {
+			op, err := Compile(test.name, test.argument, Data{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			var masks []byteset.Set
+			for _, value := range kind.values {
+				masks = append(masks, byteset.Of(value))
+			}
+			run := func(method string, match func(value string, mask byteset.Set, c *Captures) bool) {
+				b.Run("values="+kind.name+"/name="+test.name+"/method="+method, func(b *testing.B) {
+					b.ReportAllocs()
+					var captures *Captures
+					if CanCapture(test.name) {
+						captures = new(Captures)
+					}
+					i := 0
+					for b.Loop() {
+						if match(kind.values[i], masks[i], captures) && test.name != "rx" {
+							b.Fatalf("@%s matches %q", test.name, kind.values[i])
+						}
+						if i++; i == len(masks) {
+							i = 0
+						}
+					}
+				})
+			}
+			run("Match", func(value string, _ byteset.Set, c *Captures) bool { return op.Match(value, c) })
+			if masked, ok := op.(Masked); ok {
+				run("Masked", masked.MatchMasked)
+			}
+		}
 	}
 }

@@ -17,10 +17,20 @@
 // # What it costs
 //
 // Deciding is linear in the length of the value, with the exception of captures of @pm (times the longest pattern), and
-// does not allocate, with the exception of captures of regular expressions, @detectSQLi, @detectXSS, @validateNid, and
-// @ipMatch on text that is nearly an address.
+// does not allocate, with the exception of captures of regular expressions, @detectSQLi and @detectXSS on values that
+// libinjection has to decide, @validateNid, and @ipMatch on text that is nearly an address.
 // Patterns are decided with regexp and binaryregexp, as the reference does; they are exact, not fast, and a faster
 // decider has to agree with them.
+//
+// # Operators that run on everything
+//
+// @detectSQLi and @detectXSS run on every argument, cookie and name, and the libinjection that decides them takes about a
+// microsecond for a short one. So mayBeSQLi and mayBeXSS exclude first what cannot be an attack, with one scan or none;
+// what they do not exclude, libinjection decides, in full. They know how it splits text and what its tables lack; the
+// comments at both argue why that is enough, and tests hold them against the library's source and behaviour: another
+// version of the library that breaks an argument fails them.
+// These two, and the @validate operators, need little more of most values than the set of their bytes: Masked is for callers
+// that have it.
 //
 // # Where the reference is not followed
 //

@@ -33,7 +33,7 @@ func newByteRange(argument string) (Operator, error) {
 		}
 		r.allowed = r.allowed.Union(byteset.Range(low, high))
 	}
-	return r, nil
+	return &r, nil
 }
 
 func parseByte(text string) (byte, error) {
@@ -45,12 +45,12 @@ func parseByte(text string) (byte, error) {
 }
 
 // Match implements Operator.
-func (r byteRange) Match(value string, _ *Captures) bool {
+func (r *byteRange) Match(value string, _ *Captures) bool {
 	return !byteset.Of(value).Within(r.allowed)
 }
 
 // MatchMasked implements Masked. The set is all that it needs.
-func (r byteRange) MatchMasked(_ string, mask byteset.Set, _ *Captures) bool {
+func (r *byteRange) MatchMasked(_ string, mask byteset.Set, _ *Captures) bool {
 	return !mask.Within(r.allowed)
 }
 

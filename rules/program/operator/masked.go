@@ -25,9 +25,9 @@ type guarded struct {
 }
 
 // Match implements Operator.
-func (g guarded) Match(value string, _ *Captures) bool { return g.holds(value) }
+func (g *guarded) Match(value string, _ *Captures) bool { return g.holds(value) }
 
 // MatchMasked implements Masked.
-func (g guarded) MatchMasked(value string, mask byteset.Set, _ *Captures) bool {
+func (g *guarded) MatchMasked(value string, mask byteset.Set, _ *Captures) bool {
 	return mask.Intersects(g.needs) && g.holds(value)
 }

@@ -78,9 +78,9 @@ func compile(name, argument string, data Data) (Operator, error) {
 	case "restpath":
 		return newRestPath(argument)
 	case "validateUrlEncoding":
-		return guarded{byteset.Of("%"), invalidURLEncoding}, nil
+		return &guarded{byteset.Of("%"), invalidURLEncoding}, nil
 	case "validateUtf8Encoding":
-		return guarded{byteset.Range(0x80, 0xff), invalidUTF8}, nil
+		return &guarded{byteset.Range(0x80, 0xff), invalidUTF8}, nil
 	case "detectXSS":
 		return detectXSS{}, nil
 	case "detectSQLi":

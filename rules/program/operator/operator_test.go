@@ -3,6 +3,7 @@ package operator
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -176,7 +177,7 @@ func TestMaskedAgrees(t *testing.T) {
 				continue
 			}
 			seen[name] = true
-			for _, value := range append(values(), crsValues()...) {
+			for _, value := range slices.Concat(values(), crsValues(), ordinary()) {
 				var want, got Captures
 				matches := op.Match(value, &want)
 				if is := masked.MatchMasked(value, byteset.Of(value), &got); is != matches || fmt.Sprint(got) != fmt.Sprint(want) {

@@ -32,17 +32,23 @@ func (detectSQLi) MatchMasked(value string, mask byteset.Set, captures *Captures
 // Libinjection splits a value into tokens, folds them to at most five, and looks for the types of those in a table of
 // fingerprints. It reads a value as if it began inside a quote too, if it has one; it reads comments as MySQL does too,
 // if they are there. So without quotes and backticks there is one way to split the start of a value, and mayBeSQLi
-// follows it, for as long as one of three reasons may hold why the value is in no table:
+// follows it, for as long as one of three reasons may hold why its fingerprint is not there:
 //
-//   - There are at most two tokens, and no comment among them. There is no such fingerprint that libinjection does not
-//     excuse.
+//   - There are at most two tokens, and no comment among them, or they fold to a plain word, an operator and another word.
+//     There is no such fingerprint that libinjection does not excuse.
 //   - All are numbers, operators, plain words and such punctuation as folds to these. No fingerprint is made of them.
 //   - The first is a plain word, maybe with operators and more words or numbers, which fold into it; and next is a word,
-//     "(", ":", "?" or a variable. That the two begin the fingerprint cannot change any more, and no fingerprint begins so.
+//     "(", ":", "?" or a variable. Or a plain word and a number, in either order, are followed by a plain word. Or the
+//     first is "/". That this begins the fingerprint cannot change any more, and no fingerprint begins so.
+//
+// Letters, digits and "_" alone make no more than two numbers before one word; there is no such fingerprint either.
 //
 // A word is plain if it is not in libinjection's table and begins no phrase there. A plain word is type n whatever is
 // around it, and merges with nothing. A comment inside a comment is a fingerprint by itself, wherever it is.
 func mayBeSQLi(value string, mask byteset.Set) bool {
+	if mask.Within(sqlWordBytes) {
+		return false
+	}
 	if mask.Intersects(sqlQuotes) || mask.Has('*') && mask.Has('/') && strings.Contains(value, "/*") || mayFoldToASCII(mask) {
 		return true
 	}
@@ -66,22 +72,34 @@ func mayBeSQLi(value string, mask byteset.Set) bool {
 			switch {
 			case !plain && dotted:
 				return true // it may be more than one token
+			case !plain && head == headOperator && end == len(value):
+				return false
 			case !plain:
 				simple, head = false, headLost
-			case head == headWord:
+			case head == headWord || head == headWordNumber || head == headNumberWord:
 				return false
-			case head == headNone || head == headOperator:
+			case head == headNumber:
+				head = headNumberWord
+			case head != headLost:
 				head = headWord
 			}
 		case sqlDigit:
 			end, number := sqlNumberAt(value, i)
 			i = end
-			if !number || head != headOperator {
-				head = headLost
-			} else {
+			switch {
+			case number && head == headNone:
+				head = headNumber
+			case number && head == headWord:
+				head = headWordNumber
+			case number && head == headOperator:
 				head = headWord
+			default:
+				head = headLost
 			}
 		case sqlOperator:
+			if c == '/' && head == headNone {
+				return false
+			}
 			i++
 			switch {
 			case (c == '-' || c == '&' || c == '|') && i < len(value) && value[i] == c:
@@ -131,10 +149,13 @@ func mayBeSQLi(value string, mask byteset.Set) bool {
 
 // What the tokens so far fold to, as far as it matters.
 const (
-	headNone     = iota // there are none
-	headWord            // a plain word
-	headOperator        // a plain word and an operator or comma
-	headLost            // something else
+	headNone       = iota // there are none
+	headWord              // a plain word
+	headOperator          // a plain word and an operator or comma
+	headWordNumber        // a plain word and a number
+	headNumber            // a number
+	headNumberWord        // a number and a plain word
+	headLost              // something else
 )
 
 // How libinjection reads a token that begins with a byte.
@@ -177,6 +198,9 @@ var sqlKinds = func() (kinds [256]uint8) {
 
 var (
 	sqlQuotes = byteset.Of("'\"`")
+	// sqlWordBytes are the bytes that words are of, some that hardly occur in them left out.
+	sqlWordBytes = byteset.Of("_").Union(byteset.Range('0', '9')).Union(byteset.Range('A', 'Z')).Union(byteset.Range('a', 'z')).
+			Union(byteset.Range(0x80, 0xff)).Minus(byteset.Of("\xa0"))
 	// sqlWordEnds are the bytes before which a word ends.
 	sqlWordEnds = byteset.Of(" []{}<>:\\?=@!#~+-*/&|^%(),';\t\n\v\f\r\"\xa0\x00")
 )

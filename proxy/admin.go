@@ -98,8 +98,7 @@ type ApplicationStatus struct {
 	Hosts  []string `json:"hosts"`
 	Mode   string   `json:"mode"`
 	Policy string   `json:"policy"`
-	Rules  int      `json:"rules"`
-	Engine string   `json:"engine"`
+	Coverage
 }
 
 func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request) {
@@ -122,11 +121,9 @@ func (s *Server) Status() *Status {
 		Listeners: s.listenerStatus(), Applications: []ApplicationStatus{}, Upstreams: []upstream.Status{},
 	}
 	for _, app := range st.apps {
-		a := ApplicationStatus{Name: app.config.Name, Hosts: app.config.Hosts, Mode: string(app.config.Mode), Policy: app.config.Policy}
-		if app.rules != nil {
-			a.Rules, a.Engine = app.rules.Rules(), "reference"
-		}
-		out.Applications = append(out.Applications, a)
+		out.Applications = append(out.Applications, ApplicationStatus{
+			Name: app.config.Name, Hosts: app.config.Hosts, Mode: string(app.config.Mode), Policy: app.config.Policy, Coverage: app.coverage,
+		})
 	}
 	for i := range st.config.Upstreams {
 		if u, ok := st.upstreams[st.config.Upstreams[i].Name].(*upstream.Upstream); ok {

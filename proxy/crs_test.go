@@ -14,8 +14,8 @@ import (
 
 	"gatehouse/proxy/proxytest"
 	"gatehouse/rules"
-	"gatehouse/rules/coraza"
 	"gatehouse/rules/crs/regress"
+	"gatehouse/rules/engine"
 )
 
 // watching is an engine that keeps the result of the last transaction.
@@ -88,7 +88,7 @@ func TestCRSRegression(t *testing.T) {
 	}
 	origin := httptest.NewServer(regress.Upstream())
 	defer origin.Close()
-	w := &watching{Engine: coraza.New(coraza.Options{})}
+	w := &watching{Engine: engine.New(engine.Options{})}
 	g := proxytest.Start(t, fmt.Sprintf(`
 listeners:
   - { name: http, address: "127.0.0.1:0", trusted_hops: 0, timeouts: { header: 1s, body_idle: 1s } }

@@ -13,7 +13,7 @@ import (
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/proxytest"
 	"gatehouse/rules"
-	"gatehouse/rules/coraza"
+	"gatehouse/rules/engine"
 )
 
 // faulty is an engine whose transactions fail on some targets.
@@ -87,7 +87,7 @@ func TestInspectionError(t *testing.T) {
 				more += "    on_inspection_error: " + tt.onError + "\n"
 			}
 			g := proxytest.Start(t, application(upstream.URL, tt.mode, more), proxytest.Options{Change: func(o *proxyOptions) {
-				o.Engine = faulty{coraza.New(coraza.Options{})}
+				o.Engine = faulty{engine.New(engine.Options{})}
 			}})
 			status, body := exchange(t, g.URL, get(tt.target))
 			if status != tt.status || body == "" {
@@ -105,7 +105,7 @@ func TestInspectionError(t *testing.T) {
 			}
 			_, page := g.Admin("/metrics")
 			if tt.reason == event.InspectionError {
-				if n := metric(t, page, `gatehouse_program_evaluations_total{result="error"}`); n != 1 {
+				if n := metric(t, page, `gatehouse_verdicts_total{application="shop",reason="inspection_error",verdict="error"}`); n != 1 {
 					t.Errorf("%v errors counted", n)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
 	"gatehouse/rules"
+	"gatehouse/rules/engine"
 )
 
 // other is the label value of everything that no configuration names.
@@ -25,6 +26,7 @@ type metrics struct {
 	ruleMatches        *prometheus.CounterVec
 	evaluations        *prometheus.CounterVec
 	disagreements      prometheus.Counter
+	samplesDropped     prometheus.Counter
 	uninspectedBytes   *prometheus.CounterVec
 	uninspected        *prometheus.CounterVec
 	shed               *prometheus.CounterVec
@@ -63,6 +65,7 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held fu
 		ruleMatches:        counter("gatehouse_rule_matches_total", "Requests that a rule matched.", "rule"),
 		evaluations:        counter("gatehouse_program_evaluations_total", "Transactions, by how they were evaluated.", "result"),
 		disagreements:      prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_program_disagreements_total", Help: "Sampled transactions on which the program and the reference engine differed."}),
+		samplesDropped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_program_samples_dropped_total", Help: "Transactions that were chosen to run on the reference engine too and did not."}),
 		uninspectedBytes:   counter("gatehouse_uninspected_bytes_total", "Bytes forwarded without inspection, by cause.", "application", "cause"),
 		uninspected:        counter("gatehouse_uninspected_requests_total", "Requests of which a part was forwarded without inspection, by cause.", "application", "cause"),
 		shed:               counter("gatehouse_shed_total", "Requests refused over a budget, by lane.", "lane"),
@@ -73,14 +76,14 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held fu
 		certificateExpiry:  gauge("gatehouse_certificate_expiry_timestamp_seconds", "When a served certificate expires, as Unix time.", "certificate"),
 		panics:             prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_panics_total", Help: "Panics recovered at the edge of a request."}),
 	}
-	r.MustRegister(m.disagreements, m.panics,
+	r.MustRegister(m.disagreements, m.samplesDropped, m.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_inflight_bytes", Help: "Body bytes held in memory or in spill files."},
 			func() float64 { return float64(held()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_policy_age_seconds", Help: "Time since the served configuration was loaded."},
 			func() float64 { return policyAge().Seconds() }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, result := range []string{"clean", "match", "reference", "error"} {
-		m.evaluations.WithLabelValues(result)
+	for _, result := range engine.Results() {
+		m.evaluations.WithLabelValues(string(result))
 	}
 	for _, result := range []string{"applied", "rejected"} {
 		m.revisionApply.WithLabelValues(result)
@@ -134,12 +137,25 @@ func (a *appMetrics) observe(x *event.Access, o *inspect.Outcome) {
 	for _, match := range o.Result.Matches {
 		a.m.ruleMatches.WithLabelValues(strconv.Itoa(match.Rule)).Inc()
 	}
-	if o.Reason == event.InspectionError {
-		a.m.evaluations.WithLabelValues("error").Inc()
-	} else {
-		a.m.evaluations.WithLabelValues("reference").Inc()
-	}
 }
+
+// engineMetrics count what the engine does, as an engine.Observer.
+type engineMetrics struct {
+	evaluations                   map[engine.Result]prometheus.Counter
+	disagreements, samplesDropped prometheus.Counter
+}
+
+func (m *metrics) forEngine() *engineMetrics {
+	e := &engineMetrics{evaluations: map[engine.Result]prometheus.Counter{}, disagreements: m.disagreements, samplesDropped: m.samplesDropped}
+	for _, r := range engine.Results() {
+		e.evaluations[r] = m.evaluations.WithLabelValues(string(r))
+	}
+	return e
+}
+
+func (e *engineMetrics) Evaluated(r engine.Result) { e.evaluations[r].Inc() }
+func (e *engineMetrics) Disagreed()                { e.disagreements.Inc() }
+func (e *engineMetrics) SampleDropped()            { e.samplesDropped.Inc() }
 
 // statusLabel gives a status as a label: a reply can only carry the statuses of HTTP.
 func statusLabel(status int) string {

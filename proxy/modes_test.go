@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/proxytest"
+	"gatehouse/rules/program"
 )
 
 // application is a configuration of one application with the given mode and further keys.
@@ -66,6 +67,7 @@ func TestByMode(t *testing.T) {
 
 		policies string
 		warmUp   string
+		bounds   program.Bounds // of the engine, instead of the defaults
 	}{
 		{
 			name: "rate limit", more: "    policy: limited\n", request: post("/login", "application/x-www-form-urlencoded", "email=a%40example.com&password=x"), reason: event.RateLimit, status: 429,
@@ -87,11 +89,15 @@ func TestByMode(t *testing.T) {
 		{name: "multipart strictness", more: "", request: post("/", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"a\"; name=\"c\"\r\n\r\nx\r\n--b--\r\n"), reason: event.BodySyntax, status: 400},
 		{name: "arguments", more: "", request: post("/", "application/x-www-form-urlencoded", strings.Repeat("a=1&", 1200)+"z=2"), reason: event.Arguments, status: 400},
 		{name: "inspect_bytes with reject", more: "    routes:\n      - { path: /, body: { max_bytes: 1MiB, inspect_bytes: 1KiB, oversize: reject } }\n", request: post("/", "text/plain", long), reason: event.BodyNotInspect, status: 413},
+		{name: "values of a query", more: "", request: get("/?" + many(900)), reason: event.WorkBound, status: 400, bounds: program.Bounds{Values: 400}},
+		{name: "values of a form", more: "", request: post("/", "application/x-www-form-urlencoded", many(900)), reason: event.WorkBound, status: 400, bounds: program.Bounds{Values: 400}},
+		{name: "bytes to scan", more: "", request: post("/", "text/plain", strings.Repeat("some words; ", 10_000)), reason: event.WorkBound, status: 400, bounds: program.Bounds{Bytes: 100_000}},
+		{name: "bytes of work", more: "", request: post("/", "application/x-www-form-urlencoded", dear), reason: event.WorkBound, status: 400, bounds: program.Bounds{Work: 10_000}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, mode := range []string{"block", "detect"} {
 				upstream := proxytest.NewUpstream(t)
-				g := proxytest.Start(t, application(upstream.URL, mode, tt.more)+tt.policies)
+				g := proxytest.Start(t, application(upstream.URL, mode, tt.more)+tt.policies, bounded(tt.bounds))
 				if tt.warmUp != "" { // uses up the limit
 					if status, _ := exchange(t, g.URL, tt.warmUp); status != 200 {
 						t.Fatalf("%s: the request within the limit got %d", mode, status)
@@ -137,6 +143,25 @@ func TestByMode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// many is a query or form of n parameters.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "&p%d=v%d", i, i)
+	}
+	return b.String()[1:]
+}
+
+// dear is a form whose values rules have to look at closely.
+var dear = strings.TrimPrefix(strings.Repeat("&a=select+*+from+(select+'x'+or+1=1)+where+<b>script</b>", 300), "&")
+
+// bounded runs a gateway with these bounds of the work for one request; none are the defaults.
+func bounded(b program.Bounds) proxytest.Options {
+	return proxytest.Options{Change: func(o *proxyOptions) {
+		o.Bounds = b
+	}}
 }
 
 // sameRequest checks that target, end-to-end header values and body are those of the raw request.

@@ -32,6 +32,7 @@ type Report struct {
 	Access event.Access
 	Event  *event.Event  // nil if the request makes none
 	Result *rules.Result // nil if the rules were not asked
+	Engine string        // that judged the request: EngineProgram or EngineReference; empty if the rules were not asked
 	// Forwarded says that the upstream would have been asked; Target is the request target that it would have got.
 	Forwarded bool
 	Target    string
@@ -39,18 +40,19 @@ type Report struct {
 	Notes []string
 }
 
-// NewInspector builds a configuration as a gateway would, without opening anything.
-func NewInspector(loaded *config.Loaded, logger *zap.Logger) (*Inspector, error) {
+// NewInspector builds a configuration as a gateway would, without opening anything. The engine judges the requests, and
+// remains the caller's; nil is the product's own, as in a gateway.
+func NewInspector(loaded *config.Loaded, logger *zap.Logger, judges rules.Engine) (*Inspector, error) {
 	silent := *loaded.Config
 	silent.Logs = config.Logs{Access: config.Sink{To: "none"}, Events: config.Sink{To: "none"}}
-	s, err := newServer(Options{Logger: logger}, &silent)
+	s, err := newServer(Options{Logger: logger, Engine: judges}, &silent)
 	if err != nil {
 		return nil, err
 	}
 	s.upstreams = nowhere{}
 	st, err := s.build(loaded)
 	if err != nil {
-		return nil, errors.Join(err, s.closeRecords())
+		return nil, errors.Join(err, s.closeEngine(), s.closeRecords())
 	}
 	s.state.Store(st)
 	return &Inspector{server: s}, nil
@@ -61,7 +63,7 @@ func (i *Inspector) Close() error {
 	st := i.server.state.Load()
 	st.release()
 	<-st.closed
-	return errors.Join(st.err, i.server.closeRecords())
+	return errors.Join(st.err, i.server.closeEngine(), i.server.closeRecords())
 }
 
 // Inspect judges one request as raw HTTP/1.1 text. client is the address that it is judged as. An error means that

@@ -186,7 +186,7 @@ func (x *exchange) report(e *event.Event, outcome *inspect.Outcome) {
 		return
 	}
 	report.Access, report.Event = x.access, e
-	if outcome != nil {
-		report.Result = outcome.Result
+	if outcome != nil && outcome.Result != nil {
+		report.Result, report.Engine = outcome.Result, x.app.coverage.Engine
 	}
 }

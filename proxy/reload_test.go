@@ -120,6 +120,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Errorf("%d of %d requests failed, the first: %s", len(failures), sent, failures[0])
 	}
 	proxytest.Eventually(t, "goroutines flat", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
+	upstream.Forget()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {

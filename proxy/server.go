@@ -28,8 +28,9 @@ import (
 	"gatehouse/proxy/listener"
 	"gatehouse/proxy/upstream"
 	"gatehouse/rules"
-	"gatehouse/rules/coraza"
+	"gatehouse/rules/engine"
 	"gatehouse/rules/policy"
+	"gatehouse/rules/program"
 )
 
 // Options are what a Server needs. Load and Logger are required.
@@ -49,8 +50,14 @@ type Options struct {
 	// Gateway names this instance in incident IDs, empty for the host name.
 	Gateway string
 	Version string
-	// Engine judges requests; nil is the product's own.
+	// Engine judges requests; nil is the product's own, for which are the next three.
 	Engine rules.Engine
+	// Sample is the share of the requests, 0 to 1, that the reference engine judges too, after they are answered.
+	Sample float64
+	// Spool is a private directory for requests about which the engines disagree. If it is empty, none is kept.
+	Spool string
+	// Bounds of the work for one request; zero takes the engine's defaults.
+	Bounds program.Bounds
 	// Resolver overrides the DNS servers, for tests.
 	Resolver upstream.ResolverOptions
 	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
@@ -65,6 +72,7 @@ type Server struct {
 	metrics   *metrics
 	unknown   *appMetrics // of requests without an application
 	engine    rules.Engine
+	own       *engine.Engine // the engine if the server made it, and has to close it; else nil
 	spill     *inspect.SpillDir
 	upstreams opener
 	registry  *upstream.Registry // nil offline
@@ -162,9 +170,6 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		incidents: event.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
 		engine: opts.Engine, counters: limit.NewCounters(0),
 	}
-	if s.engine == nil {
-		s.engine = coraza.New(coraza.Options{Log: opts.Logger, Target: policy.TargetOf})
-	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	var err error
 	if s.spill, err = inspect.OpenSpillDir(""); err != nil {
@@ -176,6 +181,13 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		}
 		return 0
 	}, s.spill.Held)
+	if s.engine == nil {
+		s.own = engine.New(engine.Options{
+			Log: opts.Logger, Target: policy.TargetOf, Sample: opts.Sample, Spool: opts.Spool, Bounds: opts.Bounds,
+			Observer: s.metrics.forEngine(),
+		})
+		s.engine = s.own
+	}
 	s.unknown = s.metrics.forRoute(other, other)
 	s.metrics.touch(other)
 	s.records, err = event.New(event.Options{
@@ -184,9 +196,17 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		Dropped: func(record, cause string, n int) { s.metrics.dropped.WithLabelValues(record, cause).Add(float64(n)) },
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.closeEngine())
 	}
 	return s, nil
+}
+
+// closeEngine ends what the engine does beside its transactions.
+func (s *Server) closeEngine() error {
+	if s.own == nil {
+		return nil
+	}
+	return s.own.Close()
 }
 
 // abandon closes what New has opened.
@@ -205,6 +225,7 @@ func (s *Server) abandon() error {
 		<-st.closed
 		errs = append(errs, st.err)
 	}
+	errs = append(errs, s.closeEngine())
 	if s.registry != nil {
 		errs = append(errs, s.registry.Close())
 	}
@@ -295,6 +316,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	st.release()
 	<-st.closed
 	step("close the rules", st.err)
+	step("close the engine", s.closeEngine())
 	step("close the upstreams", s.registry.Close())
 	step("write the last records", s.closeRecords())
 	s.log.Info("stopped")

@@ -41,6 +41,7 @@ type state struct {
 type application struct {
 	config   *config.Application
 	rules    rules.RuleSet  // nil if no route inspects
+	coverage Coverage       // of rules
 	limits   *limit.Limiter // nil if there are none
 	template *reply.Template
 	routes   []*site
@@ -95,7 +96,7 @@ func (s *Server) build(loaded *config.Loaded) (_ *state, err error) {
 
 func (s *Server) buildApplication(st *state, loaded *config.Loaded, index int) (*application, error) {
 	c := &loaded.Config.Applications[index]
-	app := &application{config: c, metrics: s.metrics.forRoute(c.Name, noRoute)}
+	app := &application{config: c, metrics: s.metrics.forRoute(c.Name, noRoute), coverage: Coverage{OnReference: []ReferenceRule{}}}
 	if c.Replies.HTMLFile != "" {
 		text, _ := loaded.Content(c.Replies.HTMLFile)
 		var err error
@@ -136,7 +137,7 @@ func (s *Server) buildApplication(st *state, loaded *config.Loaded, index int) (
 		if err != nil {
 			return nil, inText(loaded, index, err)
 		}
-		app.rules = set
+		app.rules, app.coverage = set, coverageOf(loaded, set)
 		if limits := loaded.Config.RateLimits(c.Policy); len(limits) > 0 {
 			if app.limits, err = limit.New(c.Name+"/"+c.Policy, limits, s.counters); err != nil {
 				return nil, at(loaded, fmt.Sprintf("applications[%d].policy", index), err)

@@ -17,6 +17,10 @@ func checkCommand() command {
 Every problem is shown with its file, line and column, the value, and what would be right. The rules are compiled and
 self-tested as before a reload; nothing is opened or bound. Exit code 1 if there is any problem.
 
+For each application it says how many rules are compiled, and names those that only the reference engine can evaluate, with
+their place and the reason. One of them is enough to have all of the application's requests judged by the reference engine,
+which takes milliseconds for each.
+
 -print shows the configuration with every default filled in.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
@@ -52,12 +56,30 @@ self-tested as before a reload; nothing is opened or bound. Exit code 1 if there
 						continue
 					}
 					fmt.Fprintf(c.stdout, "application %s: mode %s, policy %s, %d rules: %d compiled, %d on the reference engine\n", a.Name, a.Mode, a.Policy, a.Rules, a.Compiled, a.Reference)
+					for _, r := range a.OnReference {
+						fmt.Fprintf(c.stdout, "  %s\n", referenceLine(r))
+					}
+					if a.Engine == proxy.EngineReference {
+						fmt.Fprintln(c.stdout, "  so the reference engine judges all requests of this application")
+					}
 				}
 				fmt.Fprintf(c.stdout, "ok: %s\n", count(len(report.Applications), "application"))
 				return nil
 			}
 		},
 	}
+}
+
+// referenceLine says which rule is not compiled, and why: shop.conf:12: rule 10001: the reason.
+func referenceLine(r proxy.ReferenceRule) string {
+	s := r.Reason
+	if r.Rule != 0 {
+		s = fmt.Sprintf("rule %d: %s", r.Rule, s)
+	}
+	if r.File != "" {
+		s = fmt.Sprintf("%s:%d: %s", r.File, r.Line, s)
+	}
+	return s
 }
 
 // configPaths gives the configuration of a command that takes it as -config or as its arguments, which win over the

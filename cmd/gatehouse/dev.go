@@ -96,7 +96,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	return d.cli.serve(ctx, proxy.Options{
 		Load:   func() (*config.Loaded, error) { return loadConfig(devConfig) },
 		Logger: logger, Stdout: d.cli.stdout, DrainTimeout: 3 * time.Second, Version: version(),
-		Console: d.cli.stdout, Color: colour,
+		Console: d.cli.stdout, Color: colour, Sample: defaultSampleShare,
 	}, func(s *proxy.Server) error {
 		served = true
 		d.banner(s, found, usesShop)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -31,11 +32,16 @@ when one of its files changes: everything is built and self-tested beside the ol
 file changes nothing and says why. On SIGTERM readiness fails first, traffic is served for the drain delay, then
 connections are closed as they become idle.
 
-Access records and events go where logs: says; the gateway's own log goes to stderr.`,
+Access records and events go where logs: says; the gateway's own log goes to stderr.
+
+A share of the requests is judged a second time, by the reference engine, after the answer: -sample-share says how many.
+Where it disagrees, gatehouse_program_disagreements_total counts it, and with -spool-dir the request is kept there, as it was
+received: a directory that nobody else may read.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			delay := flags.Duration("drain-delay", 5*time.Second, "how long to go on serving after readiness failed")
 			timeout := flags.Duration("drain-timeout", 30*time.Second, "how long requests may take to end after that")
+			samples := sampleFlags(flags)
 			log := logFlags(flags, "info", "json")
 			return func(ctx context.Context, args []string) error {
 				if len(args) == 1 && (*path == "" || c.fromEnv["config"]) {
@@ -51,6 +57,7 @@ Access records and events go where logs: says; the gateway's own log goes to std
 				return c.serve(ctx, proxy.Options{
 					Load:   func() (*config.Loaded, error) { return loadConfig(*path) },
 					Logger: logger, Stdout: c.stdout, DrainDelay: *delay, DrainTimeout: *timeout, Version: version(),
+					Sample: samples.share, Spool: samples.spool,
 				}, nil)
 			}
 		},
@@ -96,6 +103,29 @@ func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy
 			return errors.Join(err, server.Stop(context.Background()))
 		}
 	}
+}
+
+// sampleSettings are the flags of the comparison with the reference engine.
+type sampleSettings struct {
+	share float64
+	spool string
+}
+
+// defaultSampleShare is one request in a thousand.
+const defaultSampleShare = 0.001
+
+func sampleFlags(flags *flag.FlagSet) *sampleSettings {
+	s := &sampleSettings{share: defaultSampleShare}
+	flags.Func("sample-share", "`share` of the requests that the reference engine judges too, 0 to 1 (default 0.001)", func(text string) error {
+		share, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(share >= 0 && share <= 1) {
+			return fmt.Errorf("%q is not a share from 0 to 1, such as 0.001", text)
+		}
+		s.share = share
+		return nil
+	})
+	flags.StringVar(&s.spool, "spool-dir", "", "private `directory` for requests on which the engines disagree; empty keeps none")
+	return s
 }
 
 // tuneGC leaves the collector room where the operator has set none.

@@ -41,7 +41,7 @@ func inspector(t *testing.T, exclusions string) *proxy.Inspector {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	i, err := proxy.NewInspector(loaded, zap.NewNop())
+	i, err := proxy.NewInspector(loaded, zap.NewNop(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

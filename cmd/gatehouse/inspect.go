@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
@@ -23,7 +21,7 @@ import (
 
 func inspectCommand() command {
 	return command{
-		name: "inspect", synopsis: "-config PATH [-curl '...'] [-client IP] [-host NAME] [-o text|json] [PATH ...]",
+		name: "inspect", synopsis: "-config PATH [-engine program|reference|both] [-curl '...'] [-client IP] [-host NAME] [-o text|json] [PATH ...]",
 		short: "judge raw requests offline and say why",
 		long: `
   gatehouse inspect -config gatehouse.yaml attack.http
@@ -35,14 +33,17 @@ subdirectories; "-", or no PATH at all, is stdin. Requests are judged by the cod
 anywhere. Lines may end in LF, a Content-Length that is missing or wrong is corrected, and a newline at the end of a file
 is no part of the body. Values are masked as in events. -o json prints one object a request, each in a line.
 
-Exit code 0 if every request could be read, whatever the verdicts are.`,
+-engine reference judges by the reference engine instead of the compiled program. -engine both shows what the program says,
+and in what the reference differs.
+
+Exit code 0 if every request could be read, whatever the verdicts are; 1 also if -engine both finds a difference.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			run := &inspection{cli: c}
 			flags.StringVar(&run.curl, "curl", "", "judge the request of a curl `command` line")
 			flags.StringVar(&run.host, "host", "", "`name` to put in place of each request's Host")
 			client := clientFlag(flags)
-			run.output = outputFlag(flags)
+			run.output, run.engine = outputFlag(flags), engineFlag(flags)
 			return func(ctx context.Context, args []string) error {
 				if *path == "" {
 					return usagef("-config PATH is required")
@@ -59,7 +60,7 @@ Exit code 0 if every request could be read, whatever the verdicts are.`,
 					return err
 				}
 				run.config, run.masker = loaded.Config, event.NewMasker()
-				if run.inspector, err = proxy.NewInspector(loaded, zap.NewNop()); err != nil {
+				if run.inspector, err = newOffline(loaded, *run.engine); err != nil {
 					return err
 				}
 				return errors.Join(run.all(ctx), run.inspector.Close())
@@ -87,10 +88,11 @@ type inspection struct {
 	curl, host string
 	client     netip.AddrPort
 	output     *string
+	engine     *string
 	sources    []requestSource
 	config     *config.Config
 	masker     *event.Masker
-	inspector  *proxy.Inspector
+	inspector  *offline
 }
 
 // judged is what became of one request: an event as a gateway would write it, also for one that passes.
@@ -100,6 +102,9 @@ type judged struct {
 	notes []string
 	// forwarded says that the upstream would have been asked.
 	forwarded bool
+	// engine judged it, EngineProgram or EngineReference; differences say in what the reference differs, with -engine both.
+	engine      string
+	differences []string
 	// problem says that the request could not be read. event then says what a gateway answers, nil if it would not
 	// even see a request.
 	problem error
@@ -169,7 +174,7 @@ func (n *inspection) judge(s requestSource) judged {
 		return j
 	}
 	j.notes = append(j.notes, report.Notes...)
-	j.forwarded = report.Forwarded
+	j.forwarded, j.engine, j.differences = report.Forwarded, report.Engine, n.inspector.Differences(report)
 	e := eventOf(report, headerOf(raw, "Content-Type"))
 	if e.Mode == "" {
 		e.Mode, e.Policy = settingsOf(n.config, e)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gatehouse/cmd/gatehouse/tuning"
+	"gatehouse/proxy"
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
 	"gatehouse/rules/policy"
@@ -19,6 +20,7 @@ type inspectReport struct {
 	verdicts map[event.Verdict]int
 	unread   int
 	unknown  int // requests whose host no application has
+	differ   int // requests about which the engines differ
 }
 
 // add prints one result.
@@ -35,6 +37,9 @@ func (r *inspectReport) add(j judged) error {
 		if j.event.Reason == event.UnknownHost {
 			r.unknown++
 		}
+	}
+	if len(j.differences) > 0 {
+		r.differ++
 	}
 	switch {
 	case *r.output == "json":
@@ -56,13 +61,26 @@ func (r *inspectReport) end() error {
 			fmt.Fprintf(r.cli.stdout, "%s for a host that no application has: a gateway answers 421. -host NAME judges them as those of another host\n", count(r.unknown, "request"))
 		}
 	}
+	if *r.engine == engineBoth && *r.output == "text" && len(r.sources) > 1 {
+		fmt.Fprintln(r.cli.stdout, r.agreement())
+	}
 	if r.unread > 0 {
 		if len(r.sources) > 1 {
 			fmt.Fprintf(r.cli.stderr, "%s could not be read\n", count(r.unread, "request"))
 		}
+	}
+	if r.unread > 0 || r.differ > 0 {
 		return errReported
 	}
 	return nil
+}
+
+// agreement says whether the engines differ.
+func (r *inspectReport) agreement() string {
+	if r.differ > 0 {
+		return fmt.Sprintf("the engines differ about %s", count(r.differ, "request"))
+	}
+	return "the engines agree"
 }
 
 func (r *inspectReport) summary() string {
@@ -86,6 +104,9 @@ func (r *inspectReport) line(j judged) {
 		why = strings.TrimSpace(why + " " + ruleIDs(matches, 6))
 	}
 	fmt.Fprintf(r.cli.stdout, "%-6s %3d  %s\n", e.Verdict, e.Status, strings.TrimRight(fmt.Sprintf("%-40s  %s", printable(j.file, 200), why), " "))
+	for _, d := range j.differences {
+		fmt.Fprintf(r.cli.stdout, "            %s\n", d)
+	}
 }
 
 // ruleIDs lists at most limit rules.
@@ -123,7 +144,26 @@ func (r *inspectReport) single(j judged) {
 	for _, n := range j.notes {
 		printField(w, "note", n)
 	}
+	if *r.engine == engineBoth {
+		printField(w, "engines", r.engines(j))
+		for _, d := range j.differences {
+			printField(w, "", d)
+		}
+	}
 	printRules(w, e)
+}
+
+// engines says whether the engines differ about a request, in front of the differences.
+func (r *inspectReport) engines(j judged) string {
+	switch {
+	case j.engine == "":
+		return "the rules were not asked"
+	case j.engine == proxy.EngineReference:
+		return "the reference judges this application in any case: gatehouse check says why"
+	case len(j.differences) > 0:
+		return "program and reference differ:"
+	}
+	return "program and reference agree"
 }
 
 // shownRules are the rules of an event without those that only add up scores.
@@ -152,8 +192,11 @@ type (
 		Query       string     `json:"query,omitempty"`
 		Rules       []jsonRule `json:"rules"`
 		Scores      jsonScores `json:"scores"`
-		Notes       []string   `json:"notes,omitempty"`
-		Error       string     `json:"error,omitempty"`
+		Engine      string     `json:"engine,omitempty"`
+		// Differences are those of the reference engine, with -engine both.
+		Differences []string `json:"differences,omitempty"`
+		Notes       []string `json:"notes,omitempty"`
+		Error       string   `json:"error,omitempty"`
 	}
 	jsonRule struct {
 		ID         int          `json:"id"`
@@ -180,7 +223,7 @@ type (
 )
 
 func inspectObject(j judged) jsonRequest {
-	o := jsonRequest{File: j.file, Verdict: string(event.Error), Rules: []jsonRule{}, Notes: j.notes}
+	o := jsonRequest{File: j.file, Verdict: string(event.Error), Rules: []jsonRule{}, Engine: j.engine, Differences: j.differences, Notes: j.notes}
 	if j.problem != nil {
 		o.Error = j.problem.Error()
 		o.Why = "It could not be read: " + o.Error + "."

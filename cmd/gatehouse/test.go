@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"go.uber.org/zap"
-
-	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
@@ -18,12 +15,13 @@ import (
 
 func testCommand() command {
 	return command{
-		name: "test", synopsis: "[-config PATH] [-client IP] [-o text|json] PATH ...",
+		name: "test", synopsis: "[-config PATH] [-engine program|reference|both] [-client IP] [-o text|json] PATH ...",
 		short: "run your own cases: requests and what shall become of them",
 		long: `
 A PATH is a test file, or a directory, whose *.test and *.rules files are taken, at any depth. Each case is judged
 by the configuration exactly as a gateway would: its Host finds the application, whose mode decides between detect and
-block. Exit code 1 with a difference, so that it can guard pull requests.
+block. Exit code 1 with a difference, so that it can guard pull requests. -engine reference judges by the reference engine
+instead of the compiled program; with -engine both it is a difference too if the two do not come to the same.
 
   -- request a clean search --
   GET /search?q=union+jack HTTP/1.1
@@ -86,7 +84,7 @@ may be followed by "-- given --" with its client, an address that counts in plac
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			client := clientFlag(flags)
-			output := outputFlag(flags)
+			output, engine := outputFlag(flags), engineFlag(flags)
 			return func(ctx context.Context, args []string) error {
 				if len(args) == 0 {
 					return usagef("at least one test file or directory is required")
@@ -99,7 +97,7 @@ may be followed by "-- given --" with its client, an address that counts in plac
 				if err != nil {
 					return err
 				}
-				run := testRun{cli: c, path: *path, client: address}
+				run := testRun{cli: c, path: *path, client: address, engine: *engine}
 				result, err := run.files(ctx, files)
 				if err = errors.Join(err, run.close()); err != nil {
 					return err
@@ -178,24 +176,25 @@ type testRun struct {
 	cli    *cli
 	path   string // of the configuration
 	client netip.AddrPort
+	engine string
 	shared *caseJudge // of files without a configuration of their own, nil until one is met
 }
 
 // caseJudge is a configuration and what judges requests by it.
 type caseJudge struct {
-	*proxy.Inspector
+	*offline
 	config *config.Config
 }
 
-func newCaseJudge(loaded *config.Loaded, err error) (*caseJudge, error) {
+func (run *testRun) newJudge(loaded *config.Loaded, err error) (*caseJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	inspector, err := proxy.NewInspector(loaded, zap.NewNop())
+	inspector, err := newOffline(loaded, run.engine)
 	if err != nil {
 		return nil, err
 	}
-	return &caseJudge{Inspector: inspector, config: loaded.Config}, nil
+	return &caseJudge{offline: inspector, config: loaded.Config}, nil
 }
 
 func (run *testRun) close() error {
@@ -251,11 +250,11 @@ func (run *testRun) file(ctx context.Context, f *rulestest.File, result *testRes
 func (run *testRun) judge(f *rulestest.File) (j *caseJudge, err error) {
 	switch {
 	case f.Configuration != "":
-		return newCaseJudge(run.cli.reported(loadConfigBytes(f.Name, f.Configuration)))
+		return run.newJudge(run.cli.reported(loadConfigBytes(f.Name, f.Configuration)))
 	case run.path == "":
 		return nil, usagef("-config PATH is required: %s has no configuration section", f.Name)
 	case run.shared == nil:
-		run.shared, err = newCaseJudge(run.cli.loadFor(run.path))
+		run.shared, err = run.newJudge(run.cli.loadFor(run.path))
 	}
 	return run.shared, err
 }
@@ -289,6 +288,9 @@ func (j *caseJudge) run(client netip.AddrPort, c *rulestest.Case) []rulestest.Di
 		outcome.Err = fmt.Errorf("%s: %s", e.Reason, e.Detail)
 	}
 	differences := c.Check(outcome)
+	for _, d := range j.Differences(report) {
+		differences = append(differences, problem(d, "the same on both engines")...)
+	}
 	for i := range differences { // say what the rules do not: a refusal of the gateway's own, an unexpected mode
 		d := &differences[i]
 		switch {

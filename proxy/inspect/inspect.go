@@ -81,7 +81,9 @@ type Inspection struct {
 	outcome  Outcome
 	counters []*counter
 	closed   bool
-	broken   bool // inspection failed and the request went on: no further phase runs
+	// broken is the cause for which inspection ended early while the request went on: no further phase runs. Empty if it
+	// did not end early.
+	broken string
 }
 
 // Causes of uninspected bytes and requests: the closed set of the cause label.
@@ -94,6 +96,7 @@ const (
 	CauseWebSocket       = "websocket_frames"
 	CauseGRPC            = "grpc_messages"
 	CauseInspectionError = "inspection_error"
+	CauseWorkBound       = "work_bound"
 	CauseEncoding        = "content_encoding"
 	CauseTrailers        = "request_trailers"
 	CauseRuleOff         = "rule_allowed"
@@ -102,7 +105,7 @@ const (
 // Causes lists every cause.
 var Causes = []string{
 	CauseModeDisabled, CauseInspectLimit, CauseResponse, CauseResponseLimit, CauseResponseCoding, CauseWebSocket,
-	CauseGRPC, CauseInspectionError, CauseEncoding, CauseTrailers, CauseRuleOff,
+	CauseGRPC, CauseInspectionError, CauseWorkBound, CauseEncoding, CauseTrailers, CauseRuleOff,
 }
 
 // Begin starts the inspection of a request.
@@ -160,7 +163,7 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 		maximum = 1<<63 - 2
 	}
 	i.body = newBody(i.opts.Spill, client, length, maximum)
-	if i.tx == nil || i.broken {
+	if i.tx == nil || i.broken != "" {
 		return nil, nil
 	}
 	if streamed { // messages are not read: phase 2 sees the headers alone
@@ -258,7 +261,7 @@ func (i *Inspection) Forward() (io.ReadCloser, int64) {
 	}
 	if cause := i.bodyCause(); cause != "" {
 		inspected := i.body.consumed
-		if i.broken { // what was taken in was not judged
+		if i.broken != "" { // what was taken in was not judged
 			inspected = 0
 		}
 		r = i.counted(r, cause, inspected)
@@ -271,8 +274,8 @@ func (i *Inspection) bodyCause() string {
 	switch {
 	case i.tx == nil:
 		return CauseModeDisabled
-	case i.broken:
-		return CauseInspectionError
+	case i.broken != "":
+		return i.broken
 	case i.body.undecoded:
 		return CauseEncoding
 	case i.opts.Traffic == config.TrafficGRPC:
@@ -285,7 +288,7 @@ func (i *Inspection) bodyCause() string {
 
 // phase runs one phase of the transaction and turns its answer into a refusal.
 func (i *Inspection) phase(p rules.Phase, run func() (*rules.Interruption, error)) *Refusal {
-	if i.broken {
+	if i.broken != "" {
 		return nil
 	}
 	start := time.Now()
@@ -294,10 +297,29 @@ func (i *Inspection) phase(p rules.Phase, run func() (*rules.Interruption, error
 	if interruption != nil {
 		return i.interrupted(interruption)
 	}
-	if err != nil {
+	var bound *rules.BoundError
+	switch {
+	case errors.As(err, &bound):
+		return i.overBound(p, bound)
+	case err != nil:
 		return i.failed(fmt.Errorf("phase %d: %w", p, err))
 	}
 	return nil
+}
+
+// overBound handles a request that takes more work than is allowed, by mode: in block it is refused, or its reply is
+// withheld; in detect it goes on, counted and recorded, and no further phase runs.
+func (i *Inspection) overBound(p rules.Phase, err *rules.BoundError) *Refusal {
+	status := http.StatusBadRequest
+	if p >= rules.PhaseResponseHeaders { // not of the client's making
+		status = http.StatusServiceUnavailable
+	}
+	r := i.refuse(event.WorkBound, status, fmt.Sprintf("phase %d: %v", p, err))
+	if r == nil {
+		i.broken = CauseWorkBound
+		i.uninspected(CauseWorkBound, 0)
+	}
+	return r
 }
 
 // interrupted turns the rules' interruption into a refusal.
@@ -331,7 +353,7 @@ func (i *Inspection) refuse(reason event.Reason, status int, detail string) *Ref
 // failed handles an inspection error, which is not a verdict: on_inspection_error decides in mode block, and in
 // detect the request always goes on. No further phase runs.
 func (i *Inspection) failed(err error) *Refusal {
-	i.broken = true
+	i.broken = CauseInspectionError
 	i.decide(event.Error, event.InspectionError, err.Error())
 	if i.opts.Mode == config.ModeBlock && i.opts.OnError != config.ForwardOnError {
 		return &Refusal{Reason: event.InspectionError, Detail: err.Error(), Status: http.StatusServiceUnavailable}

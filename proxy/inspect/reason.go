@@ -30,6 +30,9 @@ func reasonOf(rule int) (event.Reason, string) {
 // conclude completes the outcome by what the transaction found: in detect, what block would have done; and for a rule
 // of the operator's, its name.
 func (i *Inspection) conclude(result *rules.Result) {
+	if i.broken == CauseWorkBound && i.outcome.Reason == event.WorkBound && result.Interruption != nil {
+		i.outcome.Verdict = event.Pass // in block it would have been refused before it took that work
+	}
 	if result.Interruption != nil && i.outcome.Verdict == event.Pass {
 		reason, detail := reasonOf(result.Interruption.Rule)
 		i.decide(event.Detect, reason, detail)

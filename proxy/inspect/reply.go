@@ -15,7 +15,7 @@ import (
 // its body, where response.inspect is on. It gives the body to deliver. An error means that the upstream's body could
 // not be read.
 func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
-	if i.tx == nil || i.broken || !i.opts.Reply.Inspect {
+	if i.tx == nil || i.broken != "" || !i.opts.Reply.Inspect {
 		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
 	}
 	inspects := i.replyType(reply.Header) && reply.ContentLength != 0
@@ -30,7 +30,7 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 	}); r != nil {
 		return nil, r, nil
 	}
-	if i.broken || !inspects {
+	if i.broken != "" || !inspects {
 		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
 	}
 	i.reply = newBody(i.opts.Spill, reply.Body, reply.ContentLength, 1<<63-2)
@@ -61,6 +61,8 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 	switch {
 	case body == nil:
 		return http.NoBody, nil, nil
+	case i.broken != "":
+		body = i.counted(body, i.broken, 0)
 	case i.reply.truncated:
 		body = i.counted(body, CauseResponseLimit, i.reply.consumed)
 	}
@@ -72,8 +74,8 @@ func (i *Inspection) replyCause() string {
 	switch {
 	case i.tx == nil:
 		return CauseModeDisabled
-	case i.broken:
-		return CauseInspectionError
+	case i.broken != "":
+		return i.broken
 	}
 	return CauseResponse
 }

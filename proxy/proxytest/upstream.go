@@ -130,6 +130,13 @@ func (u *Upstream) Requests() []Received {
 	return append([]Received(nil), u.requests...)
 }
 
+// Forget drops the requests received so far.
+func (u *Upstream) Forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.requests = nil
+}
+
 // Last is the last request received.
 func (u *Upstream) Last(t testing.TB) Received {
 	t.Helper()

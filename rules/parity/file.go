@@ -2,6 +2,7 @@ package parity
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -57,7 +58,11 @@ func writeCase(b *strings.Builder, set rules.RuleSet, name string, x *Exchange) 
 	if err := sameRequest(x, c); err != nil {
 		return fmt.Errorf("write a test file: %w", err)
 	}
-	b.WriteString("\n-- expect --\n" + expectations(set, c))
+	expected, err := expectations(set, c)
+	if err != nil {
+		return fmt.Errorf("write a test file: %w", err)
+	}
+	b.WriteString("\n-- expect --\n" + expected)
 	return nil
 }
 
@@ -120,12 +125,15 @@ func sameRequest(x *Exchange, c *rulestest.Case) error {
 }
 
 // expectations are what the reference answers to a case, in both modes.
-func expectations(set rules.RuleSet, c *rulestest.Case) string {
+func expectations(set rules.RuleSet, c *rulestest.Case) (string, error) {
 	block, detect := rulestest.Judge(set, c, rulestest.ModeBlock), rulestest.Judge(set, c, rulestest.ModeDetect)
 	var b strings.Builder
 	b.WriteString(string(block.Verdict))
+	if (block.Err != nil) != (detect.Err != nil) {
+		return "", errors.New("inspection fails in one mode and not in the other")
+	}
 	if block.Verdict == rulestest.VerdictError {
-		return b.String() + "\n"
+		return b.String() + "\n", nil
 	}
 	if block.Status != 0 {
 		fmt.Fprintf(&b, " %d", block.Status)
@@ -154,7 +162,7 @@ func expectations(set rules.RuleSet, c *rulestest.Case) string {
 	both(func(o rulestest.Outcome) []string {
 		return []string{fmt.Sprintf("score inbound %d", o.Result.Scores.Inbound)}
 	})
-	return b.String()
+	return b.String(), nil
 }
 
 func onlyText(r *rules.Result) string {

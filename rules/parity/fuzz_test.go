@@ -170,7 +170,7 @@ func (s *search) compare(t *testing.T) {
 
 // TestRandomPolicies compares the engines on random policies and requests.
 func TestRandomPolicies(t *testing.T) {
-	s := search{maker: random(), policies: 2500 / slower, exchanges: 5}
+	s := search{maker: random(), policies: 2000 / slower, exchanges: 5}
 	if long() {
 		s.policies = 40_000
 	}

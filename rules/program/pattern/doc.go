@@ -1,6 +1,6 @@
-// Package pattern nominates: of many patterns it says which may match a value, cheaply, so that all others need not be
-// asked. It decides nothing; the operator of every nominated pattern does.
+// Package pattern says of many patterns which may match a value, cheaply, so that all others need not be asked, and
+// decides regular expressions.
 //
-// Invariant: a pattern that is not nominated does not match the value, whatever the bytes of the value are. DESIGN.md
-// says how, and why that holds.
+// Invariants: a pattern that is not nominated does not match the value, whatever the bytes of the value are; a pattern that
+// Decides is nominated if and only if it matches. DESIGN.md says how, and why that holds.
 package pattern

@@ -82,7 +82,7 @@ func TestDecidesHardPatterns(t *testing.T) {
 	for _, arg := range []string{
 		`^[^a]+$`, `^[^\x00-\x7f]+$`, `[^a]{2}$`, `^.$`, `(?-s)^.$`, `\b`, `\B`, `\bs\b`, `(?i)^s+$`, `(?i)k\B`, `^(?:[^a]|ab)*$`, `\x{e9}|a.b`, `[é\x{fffd}]`,
 		`^\x{fffd}$`, `[^\x{fffd}]`, `^(?:é|[^é])$`, `(?-m)^a$`, `(?-m)a$`, `\Aa|b\z`, `$`, `^`, `(?:^|b)a`, `a$^b`, "a$\n^b", `(?:)`, `[^\x00-\x{10ffff}]`, `\pL\b`, `[[:word:]]+\W$`,
-		`(?:a|b)*a(?:a|b){10}$`, `a.{20}b`, `(?:a?b?){30}S$`, `(?i)[à-ý]`, `\xe9`, `^[\x80-\xff]+$`, `(?s)\xff.$`, `[^\xff]\b`, `\w{3}\b`, `(?:\b|a)+_`, `(?:^a|b$)+`,
+		`(?:a|b)*a(?:a|b){10}$`, `a.{20}b`, `(?:a?b?){30}S$`, `(?i)[à-ý]`, `\xe9`, `^[\x80-\xff]+$`, `(?s)\xff.$`, `[^\xff]\b`, `\w{3}\b`, `(?:\b|a)+_`, `(?:^a|b$)+`, `^$|a[ab\n]{14}c`, `\b$|S[ab]{14}S`,
 	} {
 		p, err := NewRegexp(arg)
 		if err != nil {
@@ -109,10 +109,42 @@ func TestDecidesHardPatterns(t *testing.T) {
 				}
 			}
 			c.check(t, p, o, arg, v.String())
+			few := make([]byte, g.rng.IntN(60))
+			for i := range few {
+				few[i] = "ab"[g.rng.IntN(2)]
+			}
+			c.check(t, p, o, arg, string(few)+[]string{"", "\n", "S", "\nc"}[g.rng.IntN(4)])
 		}
 	}
 	if c.partial < 100 {
 		t.Errorf("%d values with a part of the table, want at least 100", c.partial)
 	}
 	t.Logf("%d pairs, %d match, %d with a part of the table", c.pairs, c.matches, c.partial)
+}
+
+// TestRowsAreCompared: rows with the same sum are told apart.
+func TestRowsAreCompared(t *testing.T) {
+	m := &machine{starts: [befores]uint16{1, 1, 2, 1}}
+	r := &rest{machine: m}
+	r.add(startOfText, nil) // the match
+	r.add(afterOther, []uint16{3, 4})
+	r.add(afterOther, []uint16{5, 6})
+	r.add(afterWord, []uint16{7, 8})
+	const sum = 42
+	for i := range r.sums {
+		r.sums[i] = sum
+	}
+	r.index()
+	for _, c := range []struct {
+		before before
+		states []uint16
+		want   int
+	}{
+		{afterOther, []uint16{4, 3}, 1}, {afterOther, []uint16{5, 6}, 2}, {startOfText, []uint16{6, 5}, 2}, {afterWord, []uint16{8, 7}, 3},
+		{afterOther, []uint16{7, 8}, 0}, {afterWord, []uint16{3, 4}, 0}, {afterOther, []uint16{3}, 0}, {afterOther, []uint16{3, 4, 5}, 0},
+	} {
+		if got := r.find(&threads{next: c.states, sum: sum - r.begin(c.before)}, c.before); got != c.want {
+			t.Errorf("states %v behind %v are row %d, want %d", c.states, c.before, got, c.want)
+		}
+	}
 }

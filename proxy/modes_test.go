@@ -92,7 +92,8 @@ func TestByMode(t *testing.T) {
 		{name: "values of a query", more: "", request: get("/?" + many(900)), reason: event.WorkBound, status: 400, bounds: program.Bounds{Values: 400}},
 		{name: "values of a form", more: "", request: post("/", "application/x-www-form-urlencoded", many(900)), reason: event.WorkBound, status: 400, bounds: program.Bounds{Values: 400}},
 		{name: "bytes to scan", more: "", request: post("/", "text/plain", strings.Repeat("some words; ", 10_000)), reason: event.WorkBound, status: 400, bounds: program.Bounds{Bytes: 100_000}},
-		{name: "bytes of work", more: "", request: post("/", "application/x-www-form-urlencoded", dear), reason: event.WorkBound, status: 400, bounds: program.Bounds{Work: 10_000}},
+		{name: "bytes of work", more: "", request: post("/", "application/x-www-form-urlencoded", dear), reason: event.WorkBound, status: 400, bounds: program.Bounds{Work: 40_000}},
+		{name: "more work than the default", more: "", request: post("/", "application/json", `{"a":"`+strings.Repeat("select * from x where 1=1 <script> ; cat ../../etc/passwd ", 100_000)+`"}`), reason: event.WorkBound, status: 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, mode := range []string{"block", "detect"} {
@@ -155,7 +156,7 @@ func many(n int) string {
 }
 
 // dear is a form whose values rules have to look at closely.
-var dear = strings.TrimPrefix(strings.Repeat("&a=select+*+from+(select+'x'+or+1=1)+where+<b>script</b>", 300), "&")
+var dear = strings.TrimPrefix(strings.Repeat("&a=select+*+from+(select+'x'+or+1=1)+where+<b>script</b>", 900), "&")
 
 // bounded runs a gateway with these bounds of the work for one request; none are the defaults.
 func bounded(b program.Bounds) proxytest.Options {

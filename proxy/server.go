@@ -50,7 +50,7 @@ type Options struct {
 	// Gateway names this instance in incident IDs, empty for the host name.
 	Gateway string
 	Version string
-	// Engine judges requests; nil is the product's own, for which are the next three.
+	// Engine judges requests; nil is the product's own, for which are the next four.
 	Engine rules.Engine
 	// Sample is the share of the requests, 0 to 1, that the reference engine judges too, after they are answered.
 	Sample float64
@@ -58,6 +58,8 @@ type Options struct {
 	Spool string
 	// Bounds of the work for one request; zero takes the engine's defaults.
 	Bounds program.Bounds
+	// Shared is an engine with which the product's own shares what is compiled: tests start many gateways.
+	Shared *engine.Engine
 	// Resolver overrides the DNS servers, for tests.
 	Resolver upstream.ResolverOptions
 	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
@@ -182,10 +184,15 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		return 0
 	}, s.spill.Held)
 	if s.engine == nil {
-		s.own = engine.New(engine.Options{
+		o := engine.Options{
 			Log: opts.Logger, Target: policy.TargetOf, Sample: opts.Sample, Spool: opts.Spool, Bounds: opts.Bounds,
 			Observer: s.metrics.forEngine(),
-		})
+		}
+		if opts.Shared != nil {
+			s.own = opts.Shared.With(o)
+		} else {
+			s.own = engine.New(o)
+		}
 		s.engine = s.own
 	}
 	s.unknown = s.metrics.forRoute(other, other)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
@@ -60,10 +62,11 @@ Exit code 0 if every request could be read, whatever the verdicts are; 1 also if
 					return err
 				}
 				run.config, run.masker = loaded.Config, event.NewMasker()
-				if run.inspector, err = newOffline(loaded, *run.engine); err != nil {
-					return err
+				run.judges = newOfflineEngine(*run.engine)
+				if run.inspector, err = proxy.NewInspector(loaded, zap.NewNop(), run.judges); err != nil {
+					return errors.Join(err, run.judges.Close())
 				}
-				return errors.Join(run.all(ctx), run.inspector.Close())
+				return errors.Join(run.all(ctx), run.inspector.Close(), run.judges.Close())
 			}
 		},
 	}
@@ -92,7 +95,8 @@ type inspection struct {
 	sources    []requestSource
 	config     *config.Config
 	masker     *event.Masker
-	inspector  *offline
+	judges     *offlineEngine
+	inspector  *proxy.Inspector
 }
 
 // judged is what became of one request: an event as a gateway would write it, also for one that passes.
@@ -174,7 +178,7 @@ func (n *inspection) judge(s requestSource) judged {
 		return j
 	}
 	j.notes = append(j.notes, report.Notes...)
-	j.forwarded, j.engine, j.differences = report.Forwarded, report.Engine, n.inspector.Differences(report)
+	j.forwarded, j.engine, j.differences = report.Forwarded, report.Engine, n.judges.take(report)
 	e := eventOf(report, headerOf(raw, "Content-Type"))
 	if e.Mode == "" {
 		e.Mode, e.Policy = settingsOf(n.config, e)

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net/netip"
 
+	"go.uber.org/zap"
+
+	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
@@ -97,7 +100,7 @@ may be followed by "-- given --" with its client, an address that counts in plac
 				if err != nil {
 					return err
 				}
-				run := testRun{cli: c, path: *path, client: address, engine: *engine}
+				run := testRun{cli: c, path: *path, client: address, engine: newOfflineEngine(*engine)}
 				result, err := run.files(ctx, files)
 				if err = errors.Join(err, run.close()); err != nil {
 					return err
@@ -176,32 +179,37 @@ type testRun struct {
 	cli    *cli
 	path   string // of the configuration
 	client netip.AddrPort
-	engine string
+	engine *offlineEngine
 	shared *caseJudge // of files without a configuration of their own, nil until one is met
+	own    *caseJudge // of the last file with one, nil until one is met
 }
 
 // caseJudge is a configuration and what judges requests by it.
 type caseJudge struct {
-	*offline
+	*proxy.Inspector
 	config *config.Config
+	engine *offlineEngine
 }
 
 func (run *testRun) newJudge(loaded *config.Loaded, err error) (*caseJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	inspector, err := newOffline(loaded, run.engine)
+	inspector, err := proxy.NewInspector(loaded, zap.NewNop(), run.engine)
 	if err != nil {
 		return nil, err
 	}
-	return &caseJudge{offline: inspector, config: loaded.Config}, nil
+	return &caseJudge{Inspector: inspector, config: loaded.Config, engine: run.engine}, nil
 }
 
 func (run *testRun) close() error {
-	if run.shared == nil {
-		return nil
+	var errs []error
+	for _, j := range []*caseJudge{run.shared, run.own} {
+		if j != nil {
+			errs = append(errs, j.Close())
+		}
 	}
-	return run.shared.Close()
+	return errors.Join(append(errs, run.engine.Close())...)
 }
 
 // files judges the cases of all files.
@@ -215,13 +223,10 @@ func (run *testRun) files(ctx context.Context, files []*rulestest.File) (*testRe
 	return result, nil
 }
 
-func (run *testRun) file(ctx context.Context, f *rulestest.File, result *testResult) (err error) {
+func (run *testRun) file(ctx context.Context, f *rulestest.File, result *testResult) error {
 	j, err := run.judge(f)
 	if err != nil {
 		return err
-	}
-	if j != run.shared {
-		defer func() { err = errors.Join(err, j.Close()) }()
 	}
 	for i := range f.Cases {
 		if err := ctx.Err(); err != nil {
@@ -247,10 +252,18 @@ func (run *testRun) file(ctx context.Context, f *rulestest.File, result *testRes
 }
 
 // judge is that of a file: its own, or the shared one.
-func (run *testRun) judge(f *rulestest.File) (j *caseJudge, err error) {
+func (run *testRun) judge(f *rulestest.File) (_ *caseJudge, err error) {
 	switch {
 	case f.Configuration != "":
-		return run.newJudge(run.cli.reported(loadConfigBytes(f.Name, f.Configuration)))
+		j, err := run.newJudge(run.cli.reported(loadConfigBytes(f.Name, f.Configuration)))
+		if err != nil {
+			return nil, err
+		}
+		if run.own != nil { // closed this late, it leaves what is compiled to the next
+			err = run.own.Close()
+		}
+		run.own = j
+		return j, err
 	case run.path == "":
 		return nil, usagef("-config PATH is required: %s has no configuration section", f.Name)
 	case run.shared == nil:
@@ -288,7 +301,7 @@ func (j *caseJudge) run(client netip.AddrPort, c *rulestest.Case) []rulestest.Di
 		outcome.Err = fmt.Errorf("%s: %s", e.Reason, e.Detail)
 	}
 	differences := c.Check(outcome)
-	for _, d := range j.Differences(report) {
+	for _, d := range j.engine.take(report) {
 		differences = append(differences, problem(d, "the same on both engines")...)
 	}
 	for i := range differences { // say what the rules do not: a refusal of the gateway's own, an unexpected mode

@@ -20,7 +20,10 @@ import (
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
+	"gatehouse/rules"
 	"gatehouse/rules/crs"
+	"gatehouse/rules/engine"
+	"gatehouse/rules/policy"
 )
 
 // Gateway is a running gateway.
@@ -81,7 +84,7 @@ func Start(t testing.TB, text string, opts ...Options) *Gateway {
 	settings := proxy.Options{
 		Load:   func() (*config.Loaded, error) { return Load(filepath.Join(g.Dir, "gatehouse.yaml")) },
 		Logger: o.Logger, Stdout: &g.stdout, DrainTimeout: 10 * time.Second, DrainIdle: 50 * time.Millisecond,
-		WatchInterval: 50 * time.Millisecond, Gateway: "test", Version: "test",
+		WatchInterval: 50 * time.Millisecond, Gateway: "test", Version: "test", Shared: Compiled(t),
 	}
 	if o.Change != nil {
 		o.Change(&settings)
@@ -103,6 +106,36 @@ func Start(t testing.TB, text string, opts ...Options) *Gateway {
 	}
 	return g
 }
+
+// Compiled is an engine that keeps the default policy compiled, which takes a second, for all gateways of the process.
+func Compiled(t testing.TB) *engine.Engine {
+	t.Helper()
+	c, err := compiled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.engine
+}
+
+// compiledPolicy is an engine with a policy: as long as one is loaded, its patterns are kept.
+type compiledPolicy struct {
+	engine *engine.Engine
+	set    rules.RuleSet
+}
+
+var compiled = sync.OnceValues(func() (c compiledPolicy, err error) {
+	loaded, err := config.Options{CRSVersions: crs.Versions()}.LoadBytes("default.yaml", []byte("applications: [{ hosts: [a], upstream: \"http://192.0.2.1\" }]\n"))
+	if err != nil {
+		return c, err
+	}
+	text, err := proxy.Lower(loaded, &loaded.Config.Applications[0])
+	if err != nil {
+		return c, err
+	}
+	c.engine = engine.New(engine.Options{Target: policy.TargetOf})
+	c.set, err = c.engine.Load(text)
+	return c, err
+})
 
 // Load reads a configuration as the gateway's command does.
 func Load(paths ...string) (*config.Loaded, error) {

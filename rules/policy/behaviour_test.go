@@ -8,24 +8,53 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gatehouse/proxy/config/configtest"
+	"gatehouse/rules"
 	"gatehouse/rules/coraza"
+	"gatehouse/rules/engine"
 	"gatehouse/rules/policy"
 	"gatehouse/rules/rulestest"
 	"gatehouse/rules/rulestest/rulestesting"
 )
 
 // TestBehaviour runs the test files of what policies and applications can say: CRS settings, rules, lists, exclusions,
-// SecLang. Every expectation in them is also turned into its opposite, which must not be met.
+// SecLang, on both engines. Every expectation in them is also turned into its opposite, which must not be met.
 func TestBehaviour(t *testing.T) {
+	t.Run("reference", func(t *testing.T) {
+		behaviour(t, coraza.New(coraza.Options{Target: policy.TargetOf}), rulestest.ReferenceEngine)
+	})
+	t.Run("program", func(t *testing.T) {
+		behaviour(t, &compiledOnly{t: t, Engine: engine.New(engine.Options{Target: policy.TargetOf})}, rulestest.AnyEngine)
+	})
+}
+
+// compiledOnly is an engine whose policies must all be compiled: else the test would compare the reference with itself.
+type compiledOnly struct {
+	*engine.Engine
+	t    *testing.T
+	last rules.RuleSet // keeps what is compiled until the next policy is loaded, which shares it
+}
+
+func (e *compiledOnly) Load(p rules.Policy) (rules.RuleSet, error) {
+	set, err := e.Engine.Load(p)
+	if err == nil {
+		if c := set.(interface{ Coverage() engine.Coverage }).Coverage(); len(c.Reference) > 0 {
+			e.t.Errorf("policy %s is not compiled: %+v", p.Name, c.Reference)
+		}
+		e.last = set
+	}
+	return set, err
+}
+
+func behaviour(t *testing.T, e rules.Engine, runner rulestest.Runner) {
 	opposites := readOpposites(t)
 	lines := 0
-	ran := rulestesting.Run(t, coraza.New(coraza.Options{Target: policy.TargetOf}), "testdata", rulestesting.Options{
-		Runner: rulestest.ReferenceEngine, Lower: configtest.Lower,
+	ran := rulestesting.Run(t, e, "testdata", rulestesting.Options{
+		Runner: runner, Lower: configtest.Lower,
 		Check: func(c *rulestest.Case, o rulestest.Outcome) string {
 			if problem := oursAreNotShown(o); problem != "" {
 				return problem
 			}
-			wrong := opposites[c.File][c.Name].In(o.Mode, rulestest.ReferenceEngine)
+			wrong := opposites[c.File][c.Name].In(o.Mode, runner)
 			want := expectedIn(o.Mode, wrong)
 			lines += len(want)
 			var got []string

@@ -75,7 +75,11 @@ func TestTextsAgree(t *testing.T) {
 			SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,t:lowercase,setvar:'tx.h_%{tx.0}=/%{tx.0}/',chain"
 			SecRule TX:/^h_/ "@within /x-a/ /cookie/" "log,msg:'%{MATCHED_VAR_NAME}',setvar:tx.one=+1"
 			SecRule TX:h_host "@rx ." "id:2,phase:1,pass,log"
-			SecRule &TX:/^h_x/ "@gt 0" "id:3,phase:1,pass,log"`},
+			SecRule &TX:/^h_x/ "@gt 0" "id:3,phase:1,pass,log"
+			SecRule &TX:/^(?:h_.*)?$/ "@gt 0" "id:4,phase:1,pass,log"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:5,phase:1,pass,log,capture,setvar:'tx.C%{tx.0}=1'"
+			SecRule &TX:cUpper "@eq 1" "id:6,phase:1,pass,log"
+			SecRule &TX:/^c/ "@gt 0" "id:7,phase:1,pass,log"`},
 		{"a constant that a macro's name may reach", `
 			SecAction "id:1,phase:1,pass,nolog,setvar:tx.h_x=1"
 			SecRule ARGS_NAMES "@rx ^." "id:2,phase:1,pass,nolog,capture,setvar:tx.h_%{tx.0}=2"
@@ -130,6 +134,28 @@ func TestTextsAgree(t *testing.T) {
 		{"multiMatch", `
 			SecRule ARGS_GET:two "@contains o" "id:1,phase:1,pass,log,multiMatch,t:none,t:urlDecodeUni,t:lowercase,t:removeWhitespace,setvar:tx.a=+1"
 			SecRule ARGS_GET:two "@rx ^hello" "id:2,phase:1,pass,log,multiMatch,t:none,t:urlDecodeUni,t:lowercase,t:removeWhitespace,setvar:tx.b=+1"`},
+		{"multiMatch on one step alone", `
+			SecRule ARGS_GET:two "@rx ^Hello World" "id:1,phase:1,pass,log,multiMatch,t:none,t:lowercase,t:removeWhitespace"
+			SecRule ARGS_GET:two "@rx ^hello world" "id:2,phase:1,pass,log,multiMatch,t:none,t:lowercase,t:removeWhitespace"
+			SecRule ARGS_GET:two "@rx ^helloworld" "id:3,phase:1,pass,log,multiMatch,t:none,t:lowercase,t:removeWhitespace"
+			SecRule ARGS_GET:two "@rx ^hello world" "id:4,phase:1,pass,log,t:none,t:lowercase,t:removeWhitespace"
+			SecRule ARGS_GET:two "@rx ^helloworld" "id:5,phase:1,pass,log,t:none,t:lowercase,t:removeWhitespace"`},
+		{"chains that have steps in common", `
+			SecRule ARGS "@streq helloworld" "id:1,phase:1,pass,log,t:none,t:lowercase,t:removeWhitespace"
+			SecRule ARGS "@streq HelloWorld" "id:2,phase:1,pass,log,t:none,t:removeWhitespace"
+			SecRule ARGS "@streq hello world" "id:3,phase:1,pass,log,t:none,t:lowercase,t:removeNulls"
+			SecRule ARGS "@streq Hello World" "id:4,phase:1,pass,log,t:none,t:removeNulls"
+			SecRule ARGS "@streq 61747461636b" "id:5,phase:1,pass,log,t:none,t:hexEncode,t:removeNulls"
+			SecRule ARGS "@streq hello" "id:6,phase:1,pass,log,t:none,t:urlDecodeUni,t:lowercase"`},
+		{"a step that fails", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,t:none,t:hexDecode"
+			SecRule ARGS "@rx ^ATTACK$" "id:2,phase:1,pass,log,t:none,t:hexDecode,t:uppercase"
+			SecRule ARGS "@rx ^$" "id:3,phase:1,pass,log,t:none,t:hexDecode"`},
+		{"a step that changes a value and does not say so", `
+			SecRule ARGS_GET:q "@streq �X" "id:1,phase:1,pass,log,t:none,t:removeWhitespace"
+			SecRule ARGS_GET:q "@streq efbfbd58" "id:2,phase:1,pass,log,t:none,t:removeWhitespace,t:hexEncode"
+			SecRule ARGS_GET:q "@streq ff58" "id:3,phase:1,pass,log,multiMatch,t:none,t:removeWhitespace,t:hexEncode"
+			SecRule ARGS_GET:q "@streq efbfbd58" "id:4,phase:1,pass,log,multiMatch,t:none,t:removeWhitespace,t:hexEncode"`},
 		{"matched variables in a chain", `
 			SecRule ARGS "@rx t" "id:1,phase:2,pass,log,msg:'%{MATCHED_VAR} %{MATCHED_VAR_NAME}',chain"
 			SecRule MATCHED_VARS "@streq attack" "chain,setvar:tx.a=+1"
@@ -256,7 +282,7 @@ func TestTextsAgree(t *testing.T) {
 var exchanges = func() []string {
 	headers := "Host: shop.example.com\r\nX-A: 1\r\nX-A: 2\r\nX-A: 3\r\nCookie: session=42; theme=dark\r\n"
 	var out []string
-	for _, query := range []string{"", "?q=attack&Upper=x&one=abc&two=Hello+World", "?q=fine&one=ac&two=%2568ello", "?x=1&one=attack&q=a"} {
+	for _, query := range []string{"", "?q=attack&Upper=x&one=abc&two=Hello+World", "?q=fine&one=ac&two=%2568ello", "?x=1&one=attack&q=a", "?q=%ffX&two=Hello+world"} {
 		out = append(out, "GET /shop/list"+query+" HTTP/1.1\r\n"+headers+"\r\n")
 		for _, form := range []string{"form=attack", "form=fine&q=other+attack"} {
 			out = append(out, fmt.Sprintf("POST /shop/list%s HTTP/1.1\r\n%sContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",

@@ -89,6 +89,22 @@ func open(t testing.TB, o Options) (*Engine, *watcher) {
 	return e, w
 }
 
+// judged waits until all samples so far were judged: the one that it adds is of a policy that is closed, and dropped.
+func judged(t testing.TB, e *Engine, w *watcher) {
+	t.Helper()
+	set, err := e.Load(policyNamed("closed", "# closed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, before := w.counts()
+	tx := set.Begin(request("GET", "/"))
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tx.Close()
+	w.wait(t, "all samples", func() bool { return w.dropped > before })
+}
+
 // compiled loads a policy that has to be compiled, until the test ends.
 func compiled(t testing.TB, e *Engine, p rules.Policy) *onProgram {
 	t.Helper()

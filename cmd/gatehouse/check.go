@@ -70,11 +70,11 @@ which takes milliseconds for each.
 	}
 }
 
-// referenceLine says which rule is not compiled, and why: shop.conf:12: rule 10001: the reason.
+// referenceLine says which rule is not compiled, and why: shop.conf:12: rule 10001 is not compiled: the reason.
 func referenceLine(r proxy.ReferenceRule) string {
-	s := r.Reason
+	s := "not compiled: " + r.Reason
 	if r.Rule != 0 {
-		s = fmt.Sprintf("rule %d: %s", r.Rule, s)
+		s = fmt.Sprintf("rule %d is %s", r.Rule, s)
 	}
 	if r.File != "" {
 		s = fmt.Sprintf("%s:%d: %s", r.File, r.Line, s)

@@ -42,6 +42,30 @@ func TestTextsAgree(t *testing.T) {
 			SecMarker END
 			SecRule &TX:a "@eq 1" "id:3,phase:1,pass,log,setvar:tx.b=1"
 			SecRule &TX:a "@eq 0" "id:4,phase:2,pass,log,setvar:tx.c=1"`},
+		{"a skip that depends on the request, to a marker before it", `
+			SecRule ARGS "@rx a" "id:1,phase:2,pass,log"
+			SecAction "id:2,phase:2,pass,nolog,setvar:tx.a=1"
+			SecMarker BACK
+			SecRule ARGS "@streq attack" "id:3,phase:1,pass,nolog,skipAfter:BACK"
+			SecRule ARGS "@rx a" "id:4,phase:1,pass,log"
+			SecRule ARGS "@rx a" "id:5,phase:2,pass,log"`},
+		{"a skip over a sum of constants", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecRule ARGS "@streq attack" "id:2,phase:1,pass,nolog,skip:1"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecAction "id:4,phase:1,pass,nolog,setvar:tx.b=+1"
+			SecAction "id:5,phase:2,pass,nolog,setvar:tx.c=-1"`},
+		{"a skip to the second of two markers", `
+			SecMarker END
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,skipAfter:END"
+			SecRule ARGS "@rx a" "id:2,phase:1,pass,log"
+			SecMarker END
+			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"`},
+		{"a skip of more rules than there are", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,skip:3"
+			SecRule ARGS "@rx a" "id:2,phase:1,pass,log"
+			SecRule ARGS "@rx a" "id:3,phase:2,pass,log"
+			SecRule ARGS "@rx a" "id:4,phase:2,pass,log"`},
 		{"a skip by number", `
 			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,skip:2"
 			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
@@ -88,7 +112,13 @@ func TestTextsAgree(t *testing.T) {
 		{"unset", `
 			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1"
 			SecRule ARGS "@streq attack" "id:2,phase:1,pass,nolog,setvar:tx.a=gone"
-			SecRule TX:a "@streq gone" "id:3,phase:1,pass,log"`},
+			SecRule TX:a "@streq gone" "id:3,phase:1,pass,log"
+			SecRule ARGS "@streq attack" "id:4,phase:1,pass,nolog,setvar:!tx.a=0"
+			SecRule &TX:a "@eq 0" "id:5,phase:1,pass,log"
+			SecAction "id:6,phase:1,pass,nolog,setvar:tx.b=1"
+			SecRule ARGS "@rx ^attack" "id:7,phase:1,pass,nolog,setvar:!tx.b=0"
+			SecRule ARGS_NAMES "@rx ^one" "id:8,phase:1,pass,nolog,capture,setvar:tx.h_%{tx.0}=1"
+			SecRule ARGS_NAMES "@rx ^one" "id:9,phase:2,pass,nolog,capture,setvar:!tx.h_%{tx.0}=0"`},
 		{"allow", `
 			SecRule ARGS "@streq attack" "id:1,phase:1,allow,log"
 			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
@@ -102,6 +132,10 @@ func TestTextsAgree(t *testing.T) {
 			SecRule ARGS "@rx t" "id:2,phase:2,pass,log"
 			SecRule RESPONSE_STATUS "@eq 200" "id:3,phase:3,pass,log"
 			SecRule ARGS "@rx t" "id:4,phase:4,pass,log"`},
+		{"allow of the request when it is over", `
+			SecRule ARGS "@streq attack" "id:1,phase:3,allow:request,log"
+			SecRule ARGS "@rx t" "id:2,phase:3,pass,log"
+			SecRule ARGS "@rx t" "id:3,phase:4,pass,log"`},
 		{"deny before constants", `
 			SecRule ARGS "@streq attack" "id:1,phase:1,deny,log,status:418,severity:CRITICAL"
 			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"
@@ -122,7 +156,9 @@ func TestTextsAgree(t *testing.T) {
 		{"the engine only detects from here on", `
 			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,ctl:ruleEngine=DetectionOnly"
 			SecRule ARGS "@streq attack" "id:2,phase:1,deny,log"
-			SecRule ARGS "@rx tt" "id:3,phase:2,deny,log"`},
+			SecRule ARGS "@rx tt" "id:3,phase:2,deny,log"
+			SecRule ARGS "@rx tt" "id:4,phase:2,allow,log"
+			SecRule ARGS "@rx t" "id:5,phase:2,pass,log"`},
 		{"captures of several values", `
 			SecRule ARGS_GET:one "@rx (a)(b)?(c)" "id:1,phase:1,pass,log,capture,msg:'%{tx.1}-%{tx.2}-%{tx.3}',setvar:tx.a=%{tx.0},setvar:tx.b=%{tx.2}"
 			SecRule TX:1 "@streq a" "id:2,phase:1,pass,log"`},
@@ -226,7 +262,12 @@ func TestTextsAgree(t *testing.T) {
 		{"severity", `
 			SecRule ARGS "@rx t" "id:1,phase:1,pass,log,severity:WARNING"
 			SecRule HIGHEST_SEVERITY "@eq 4" "id:2,phase:1,pass,log,severity:ERROR"
-			SecRule HIGHEST_SEVERITY "@eq 3" "id:3,phase:2,pass,log,msg:'%{HIGHEST_SEVERITY} %{RULE.id} %{RULE.severity}'"`},
+			SecRule HIGHEST_SEVERITY "@eq 3" "id:3,phase:2,pass,log,msg:'%{HIGHEST_SEVERITY} %{RULE.id} %{RULE.severity}'"
+			SecRule ARGS "@rx t" "id:4,phase:2,pass,log,severity:NOTICE"
+			SecRule ARGS "@rx t" "id:5,phase:2,pass,log,severity:CRITICAL,chain"
+			SecRule ARGS "@streq no such value" "t:none"
+			SecRule HIGHEST_SEVERITY "@eq 3" "id:6,phase:2,pass,log,chain"
+			SecRule ARGS "@rx t" "setvar:tx.a=%{RULE.id}"`},
 		{"updates of loaded rules", `
 			SecRule ARGS "@rx t" "id:1,phase:2,pass,log"
 			SecRule ARGS "@rx t" "id:2,phase:2,pass,log,tag:'x'"

@@ -13,7 +13,6 @@ import (
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/proxytest"
 	"gatehouse/rules"
-	"gatehouse/rules/engine"
 )
 
 // faulty is an engine whose transactions fail on some targets.
@@ -87,7 +86,7 @@ func TestInspectionError(t *testing.T) {
 				more += "    on_inspection_error: " + tt.onError + "\n"
 			}
 			g := proxytest.Start(t, application(upstream.URL, tt.mode, more), proxytest.Options{Change: func(o *proxyOptions) {
-				o.Engine = faulty{engine.New(engine.Options{})}
+				o.Engine = faulty{proxytest.Compiled(t)}
 			}})
 			status, body := exchange(t, g.URL, get(tt.target))
 			if status != tt.status || body == "" {

@@ -1,6 +1,9 @@
 package pattern
 
-import "unicode/utf8"
+import (
+	"sync"
+	"unicode/utf8"
+)
 
 // dfa decides whether a value has a match, in one step a character. Its table is made when the pattern is compiled, and
 // never changes. Where the table of all rows would be too large it has those that ordinary values reach; for the others the
@@ -13,8 +16,9 @@ type dfa struct {
 	ends    Bits     // the rows, by number, in which the end of the value makes a match
 	exact   bool     // it accepts nothing that the pattern does not match
 
-	start int   // the row in which a value begins
-	rest  *rest // nil if all rows are in the table
+	start int       // the row in which a value begins
+	rest  *rest     // nil if all rows are in the table
+	pool  sync.Pool // of *threads, for who has none
 }
 
 // Rows of every table. No row begins at elsewhere, as there are at least two columns.
@@ -47,12 +51,12 @@ func newDFA(n *node, symbols *symbols) *dfa {
 }
 
 // match reports whether value has a match.
-func (d *dfa) match(value string) bool {
-	return d.start == matched || d.matchFrom(value, 0, d.start)
+func (d *dfa) match(value string, t *threads) bool {
+	return d.start == matched || d.matchFrom(value, 0, d.start, t)
 }
 
 // matchFrom is match for what is left of value from index i on, which was read up to the row.
-func (d *dfa) matchFrom(value string, i, at int) bool {
+func (d *dfa) matchFrom(value string, i, at int, t *threads) bool {
 	next, class := d.next, &d.class
 	for i < len(value) {
 		c, width := class[value[i]], 1
@@ -68,7 +72,7 @@ func (d *dfa) matchFrom(value string, i, at int) bool {
 		if to == matched {
 			return true
 		}
-		found, back, row := d.run(value, i, at)
+		found, back, row := d.run(value, i, at, t)
 		if found || row == elsewhere {
 			return found
 		}

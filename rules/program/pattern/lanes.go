@@ -27,9 +27,9 @@ func (l *lanes) add(d *dfa) {
 }
 
 // run finds out for every lane whether value has a match.
-func (l *lanes) run(value string) {
+func (l *lanes) run(value string, t *threads) {
 	if l.used == 1 {
-		l.found[0] = l.dfas[0].match(value)
+		l.found[0] = l.dfas[0].match(value, t)
 		return
 	}
 	running := 0
@@ -62,7 +62,7 @@ func (l *lanes) run(value string) {
 				l.stop(k, true)
 				running--
 			case elsewhere:
-				l.stop(k, d.matchFrom(value, i, l.at[k]))
+				l.stop(k, d.matchFrom(value, i, l.at[k], t))
 				running--
 			default:
 				l.at[k] = to

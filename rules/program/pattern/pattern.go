@@ -67,7 +67,21 @@ func (p *Pattern) Decides() bool {
 }
 
 // Match reports whether the pattern matches value, as its operator does, if the pattern Decides; else, whether it may.
-func (p *Pattern) Match(value string) bool { return p.may(value, anyByte) }
+func (p *Pattern) Match(value string) bool {
+	possible, undecided := p.precheck(value, anyByte)
+	if !possible || undecided == nil {
+		return possible
+	}
+	if undecided.rest == nil {
+		return undecided.match(value, nil)
+	}
+	t, _ := undecided.pool.Get().(*threads)
+	if t == nil {
+		t = &threads{}
+	}
+	defer undecided.pool.Put(t)
+	return undecided.match(value, t)
+}
 
 // NewPhrases compiles the words of @pm or of a file, as the operator splits and lower-cases them. An empty phrase
 // occurs in every value.
@@ -123,13 +137,8 @@ func expressible(word string, alphabet byteset.Set) bool {
 	return true
 }
 
-// may reports whether value, whose bytes are in mask, can match. Phrases have been looked for.
-func (p *Pattern) may(value string, mask byteset.Set) bool {
-	possible, undecided := p.precheck(value, mask)
-	return possible && (undecided == nil || undecided.match(value))
-}
-
-// precheck is may without the automaton of a regular expression, which is returned if it has to decide.
+// precheck reports whether value, whose bytes are in mask, can match, without the automaton of a regular expression: that
+// is returned if it has to decide. Phrases have been looked for.
 func (p *Pattern) precheck(value string, mask byteset.Set) (possible bool, undecided *dfa) {
 	if len(value) < p.minimum {
 		return false, nil

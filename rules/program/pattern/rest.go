@@ -1,9 +1,6 @@
 package pattern
 
-import (
-	"slices"
-	"sync"
-)
+import "slices"
 
 // rest is what decides where a table has no row.
 type rest struct {
@@ -14,11 +11,10 @@ type rest struct {
 	first  []uint32
 	sums   []uint64
 	states []uint16
-	slots  []uint16  // rows by their sum: an open hash table of numbers, 0 for none
-	pool   sync.Pool // of *threads
+	slots  []uint16 // rows by their sum: an open hash table of numbers, 0 for none
 }
 
-// threads is the memory of a run of the machine.
+// threads is the memory of a run of a machine, any one at a time.
 type threads struct {
 	now, next []uint16
 	mark      []uint32 // by state, the step in which it was added
@@ -85,14 +81,12 @@ func mix(s uint16) uint64 {
 
 // run runs the machine from a row on, at index i. It reports whether there is a match, and otherwise at which index and
 // row the table goes on, or elsewhere if the end came first.
-func (d *dfa) run(value string, i, at int) (found bool, back, row int) {
+func (d *dfa) run(value string, i, at int, t *threads) (found bool, back, row int) {
 	r := d.rest
 	m := r.machine
-	t, _ := r.pool.Get().(*threads)
-	if t == nil {
-		t = &threads{mark: make([]uint32, len(m.states))}
+	if len(t.mark) < len(m.states) {
+		t.mark = make([]uint32, len(m.states))
 	}
-	defer r.pool.Put(t)
 	number := at / d.columns
 	p := r.before[number]
 	t.now = append(t.now[:0], r.states[r.first[number]:r.first[number+1]]...)

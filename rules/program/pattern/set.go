@@ -65,6 +65,7 @@ func newStage(patterns []*Pattern, alphabet int) stage {
 type Scratch struct {
 	nominated, seen Bits
 	lanes           lanes
+	threads         threads
 	running         [laneCount]int // the patterns in the lanes
 }
 
@@ -117,7 +118,7 @@ func (st *stage) canHave(mask byteset.Set) bool {
 func (s *Set) decide(scratch *Scratch, value string, mask byteset.Set) {
 	out, l := scratch.nominated, &scratch.lanes
 	flush := func() {
-		l.run(value)
+		l.run(value, &scratch.threads)
 		for k, i := range scratch.running[:l.used] {
 			if !l.found[k] {
 				out.clear(i)
@@ -133,7 +134,7 @@ func (s *Set) decide(scratch *Scratch, value string, mask byteset.Set) {
 				out.clear(i)
 			case undecided == nil:
 			case undecided.symbols == nil:
-				if !undecided.match(value) {
+				if !undecided.match(value, &scratch.threads) {
 					out.clear(i)
 				}
 			default:

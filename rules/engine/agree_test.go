@@ -162,6 +162,13 @@ func TestTextsAgree(t *testing.T) {
 		{"captures of several values", `
 			SecRule ARGS_GET:one "@rx (a)(b)?(c)" "id:1,phase:1,pass,log,capture,msg:'%{tx.1}-%{tx.2}-%{tx.3}',setvar:tx.a=%{tx.0},setvar:tx.b=%{tx.2}"
 			SecRule TX:1 "@streq a" "id:2,phase:1,pass,log"`},
+		{"captures that an earlier rule left", `
+			SecRule ARGS_GET:one "@rx (a)(b)(c)" "id:1,phase:1,pass,log,capture"
+			SecRule ARGS_GET:one "@rx (b)" "id:2,phase:1,pass,log,capture"
+			SecRule TX:2 "@rx ^" "id:3,phase:1,pass,log"
+			SecAction "id:4,phase:1,pass,nolog,setvar:tx.1=other"
+			SecRule ARGS_GET:one "!@rx (z)" "id:5,phase:1,pass,log,capture"
+			SecRule TX:1 "@rx ^" "id:6,phase:1,pass,log"`},
 		{"a negated operator that captures", `
 			SecRule ARGS_GET:one "!@rx (a)c" "id:1,phase:1,pass,log,capture"
 			SecRule TX:1 "@streq a" "id:2,phase:1,pass,log"`},
@@ -196,7 +203,9 @@ func TestTextsAgree(t *testing.T) {
 			SecRule ARGS "@rx t" "id:1,phase:2,pass,log,msg:'%{MATCHED_VAR} %{MATCHED_VAR_NAME}',chain"
 			SecRule MATCHED_VARS "@streq attack" "chain,setvar:tx.a=+1"
 			SecRule MATCHED_VARS_NAMES "@contains :" "chain,setvar:tx.b=+1"
-			SecRule &MATCHED_VARS "@gt 1" "setvar:tx.c=+1"`},
+			SecRule &MATCHED_VARS "@gt 1" "setvar:tx.c=+1"
+			SecRule ARGS|ARGS_NAMES "@rx ." "id:2,phase:2,pass,log,chain"
+			SecRule MATCHED_VARS:ARGS:q|&MATCHED_VARS_NAMES:/upper/ "@rx ." "t:none"`},
 		{"exceptions and removed targets", `
 			SecRule ARGS|!ARGS:q|!ARGS:/^f/ "@rx t" "id:1,phase:2,pass,log"
 			SecRule REQUEST_METHOD "@streq POST" "id:2,phase:1,pass,nolog,ctl:ruleRemoveTargetById=3;ARGS:q"
@@ -204,6 +213,18 @@ func TestTextsAgree(t *testing.T) {
 			SecRule ARGS_NAMES "@rx ." "setvar:tx.a=+1"
 			SecRule ARGS:form "@rx t" "id:4,phase:2,pass,nolog,ctl:ruleRemoveTargetByTag=late;ARGS:/^two$/"
 			SecRule ARGS|ARGS_GET "@rx (?i)o" "id:5,phase:2,pass,log,tag:'late'"`},
+		{"exceptions to counts, and for many rules", `
+			SecRule &ARGS|!ARGS:q "@ge 0" "id:1,phase:1,pass,log"
+			SecRule ARGS "@streq attack" "id:2,phase:1,pass,nolog,ctl:ruleRemoveTargetById=10-20;ARGS:one,ctl:ruleRemoveById=30-40,ctl:ruleRemoveTargetById=10-20;ARGS_NAMES:Upper,ctl:ruleRemoveTargetById=10-20;ARGS:Upper"
+			SecRule &ARGS "@ge 0" "id:10,phase:2,pass,log"
+			SecRule ARGS "@rx a" "id:15,phase:2,pass,log,chain"
+			SecRule ARGS_GET|ARGS_NAMES|ARGS "@rx ." "t:none"
+			SecRule ARGS|!ARGS:one "@rx a" "id:21,phase:2,pass,log,chain"
+			SecRule ARGS|!ARGS:q "@rx ." "t:none"
+			SecRule ARGS "@rx a" "id:35,phase:2,pass,log"
+			SecRule ARGS "@rx a" "id:40,phase:2,pass,log"
+			SecRule &ARGS_NAMES:Upper "@ge 0" "id:41,phase:1,pass,log,chain"
+			SecRule ARGS_NAMES:Upper|ARGS_NAMES:upper|ARGS_NAMES:q "@rx ." "t:none"`},
 		{"a rule that removes targets of its own", `
 			SecRule REQUEST_URI|ARGS "@rx t" "id:1,phase:1,pass,log,ctl:ruleRemoveTargetById=1;ARGS"
 			SecRule REQUEST_URI|ARGS "@rx t" "id:2,phase:1,pass,log,ctl:ruleRemoveTargetById=2;ARGS,chain"
@@ -248,6 +269,17 @@ func TestTextsAgree(t *testing.T) {
 			SecRule REQUEST_BODY_LENGTH "@gt 1" "id:4,phase:2,pass,log"
 			SecRule ARGS_POST:body "@contains attack" "id:5,phase:2,pass,log"
 			SecRule REQBODY_ERROR "@eq 0" "id:6,phase:1,pass,log"`},
+		{"sums", `
+			SecRule ARGS_GET:q "@rx ." "id:1,phase:1,pass,nolog,setvar:tx.a=7,setvar:tx.a=-3,setvar:tx.b=text,setvar:tx.b=+1"
+			SecRule ARGS_GET:q "@rx ." "id:2,phase:1,pass,nolog,setvar:tx.c=+x,setvar:tx.d=+tx.a,setvar:tx.one=-5,setvar:tx.two=3,setvar:tx.two=-"
+			SecRule ARGS_GET:q "@rx ." "id:3,phase:1,pass,nolog,setvar:tx.h_a=-%{tx.a},setvar:tx.h_b=+%{tx.none},setvar:tx.h_c=+%{tx.b}"
+			SecAction "id:4,phase:2,pass,nolog,setvar:tx.h_d=2,setvar:tx.h_d=-5,setvar:tx.h_d=+1"`},
+		{"a body that a rule forces", `
+			SecRule ARGS_GET:q "@rx ." "id:1,phase:1,pass,log,ctl:forceRequestBodyVariable=On"
+			SecRule REQBODY_PROCESSOR "@rx ." "id:2,phase:2,pass,log"
+			SecRule ARGS_GET:q "@rx ." "id:3,phase:2,pass,log,ctl:requestBodyProcessor=JSON"
+			SecRule REQBODY_PROCESSOR "@rx ." "id:4,phase:3,pass,log,chain"
+			SecRule REQBODY_PROCESSOR "!@streq none" "t:none"`},
 		{"a body that is not parsed", `
 			SecRule REQUEST_METHOD "@streq POST" "id:1,phase:1,pass,nolog,ctl:requestBodyAccess=Off"
 			SecRule ARGS_POST "@rx ." "id:2,phase:2,pass,log"
@@ -258,12 +290,15 @@ func TestTextsAgree(t *testing.T) {
 			SecRule RESPONSE_BODY "@rx s(e)cret" "id:3,phase:4,deny,log,capture,msg:'%{tx.1}'"
 			SecMarker END
 			SecRule RESPONSE_HEADERS:Content-Type "@contains html" "id:4,phase:3,pass,log"
-			SecRule RESPONSE_STATUS "@rx ^2" "id:5,phase:4,pass,log"`},
+			SecRule RESPONSE_STATUS "@rx ^2" "id:5,phase:4,pass,log"
+			SecRule RESPONSE_CONTENT_LENGTH "@gt 0" "id:6,phase:4,pass,log"
+			SecRule RESPONSE_CONTENT_TYPE "@rx ^[a-z/]*$" "id:7,phase:4,pass,log"`},
 		{"severity", `
 			SecRule ARGS "@rx t" "id:1,phase:1,pass,log,severity:WARNING"
 			SecRule HIGHEST_SEVERITY "@eq 4" "id:2,phase:1,pass,log,severity:ERROR"
 			SecRule HIGHEST_SEVERITY "@eq 3" "id:3,phase:2,pass,log,msg:'%{HIGHEST_SEVERITY} %{RULE.id} %{RULE.severity}'"
 			SecRule ARGS "@rx t" "id:4,phase:2,pass,log,severity:NOTICE"
+			SecRule HIGHEST_SEVERITY "@streq 3" "id:7,phase:1,pass,log,t:none,t:trim"
 			SecRule ARGS "@rx t" "id:5,phase:2,pass,log,severity:CRITICAL,chain"
 			SecRule ARGS "@streq no such value" "t:none"
 			SecRule HIGHEST_SEVERITY "@eq 3" "id:6,phase:2,pass,log,chain"
@@ -284,6 +319,34 @@ func TestTextsAgree(t *testing.T) {
 			SecRule ARGS "@rx o" "msg:'link %{MATCHED_VAR}',logdata:'data'"
 			SecRule ARGS "@rx attack" "id:2,phase:2,pass,log,msg:'starter %{MATCHED_VAR}',chain"
 			SecRule ARGS:two "@rx o" "msg:'link',setvar:tx.a=+1"`},
+		{"messages of starters, links and actions", `
+			SecAction "id:1,phase:1,pass,log,msg:'starter',logdata:'data',chain"
+			SecRule ARGS_GET:q "@rx ." "msg:'link',logdata:'data of %{MATCHED_VAR}'"
+			SecAction "id:2,phase:1,pass,log,chain"
+			SecRule ARGS_GET:q "@rx ." "msg:'link %{MATCHED_VAR}',logdata:'data of %{MATCHED_VAR_NAME}'"
+			SecAction "id:3,phase:1,pass,log,logdata:'data without a message',chain"
+			SecRule ARGS_GET:q "@rx ." "msg:'first %{MATCHED_VAR}',logdata:'first data',chain"
+			SecAction "msg:'second %{MATCHED_VAR}'"
+			SecAction "id:4,phase:1,pass,log,msg:'starter',chain"
+			SecRule ARGS_GET:q "@rx ." "msg:'link',logdata:'link data'"`},
+		{"bodies of other types", `
+			SecRule REQUEST_HEADERS:Content-Type "@contains xml" "id:1,phase:1,pass,log,ctl:requestBodyProcessor=XML"
+			SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:2,phase:1,pass,log,ctl:requestBodyProcessor=JSON"
+			SecRule FILES|FILES_NAMES|FILES_SIZES "@rx ." "id:3,phase:2,pass,log"
+			SecRule XML:/* "@rx attack" "id:4,phase:2,pass,log"
+			SecRule XML://@* "@rx attack" "id:5,phase:2,pass,log"
+			SecRule REQUEST_METHOD "@streq POST" "id:6,phase:1,pass,nolog,ctl:ruleRemoveTargetById=7;XML:/*"
+			SecRule XML:/*|XML://@* "@rx attack" "id:7,phase:2,pass,log"
+			SecRule TX:json_request_body "@contains attack" "id:8,phase:2,pass,log"
+			SecRule ARGS|ARGS_NAMES "@rx ." "id:9,phase:2,pass,log"
+			SecRule &FILES|FILES_COMBINED_SIZE|MULTIPART_FILENAME "@rx ." "id:10,phase:2,pass,log"
+			SecRule MULTIPART_PART_HEADERS:q "@rx form" "id:11,phase:2,pass,log"`},
+		{"exclusions and rules of our own", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,log,tag:'gatehouse/exclusion:first',ctl:ruleRemoveById=3"
+			SecRule ARGS "@streq attack" "id:2,phase:2,pass,nolog,tag:'gatehouse/exclusion:second',tag:'other'"
+			SecRule ARGS "@rx a" "id:3,phase:2,pass,log"
+			SecRule ARGS "@rx a" "id:4,phase:2,pass,log,tag:'gatehouse/internal'"
+			SecAction "id:5,phase:1,pass,nolog,tag:'gatehouse/exclusion:always'"`},
 		{"defaults", `
 			SecDefaultAction "phase:2,log,deny,status:406"
 			SecRule ARGS "@streq attack" "id:1,phase:2,block"
@@ -298,7 +361,7 @@ func TestTextsAgree(t *testing.T) {
 				{Name: "mode", Text: `SecRule TX:gatehouse_detect "@eq 1" "id:100000,phase:1,pass,nolog,tag:'gatehouse/internal',ctl:ruleEngine=DetectionOnly"` + "\n"},
 				{Name: "text", Text: text.String() + probe},
 			}}
-			program, reference := load(t, engine.Options{}, p), load(t, engine.Options{Mode: engine.Reference}, p)
+			program, reference := load(t, engine.Options{Target: target}, p), load(t, engine.Options{Mode: engine.Reference, Target: target}, p)
 			if c := program.(interface{ Coverage() engine.Coverage }).Coverage(); len(c.Reference) > 0 {
 				t.Fatalf("not compiled: %v", c.Reference)
 			}
@@ -319,6 +382,9 @@ func TestTextsAgree(t *testing.T) {
 	}
 }
 
+// target shows what an engine says of the place of a value.
+func target(variable, key, processor string) string { return variable + "|" + key + "|" + processor }
+
 // exchanges are requests that the texts are tried on.
 var exchanges = func() []string {
 	headers := "Host: shop.example.com\r\nX-A: 1\r\nX-A: 2\r\nX-A: 3\r\nCookie: session=42; theme=dark\r\n"
@@ -329,6 +395,15 @@ var exchanges = func() []string {
 			out = append(out, fmt.Sprintf("POST /shop/list%s HTTP/1.1\r\n%sContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
 				query, headers, len(form), form))
 		}
+	}
+	for _, body := range []struct{ contentType, text string }{
+		{"multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\nattack\r\n" +
+			"--b\r\nContent-Disposition: form-data; name=\"File\"; filename=\"Attack.txt\"\r\n\r\ntext\r\n--b--\r\n"},
+		{"text/xml", "<a><b c=\"attack\">fine attack</b></a>"},
+		{"application/json", `{"q":"attack","one":["a"]}`},
+	} {
+		out = append(out, fmt.Sprintf("POST /shop/list?Q=attack HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			headers, body.contentType, len(body.text), body.text))
 	}
 	return out
 }()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"gatehouse/rules"
 	"gatehouse/rules/engine"
@@ -60,5 +61,37 @@ func TestPoliciesAreKeptApart(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestResultsKeepTheirText shows that a result does not change when the memory of its transaction is used again.
+func TestResultsKeepTheirText(t *testing.T) {
+	p := rules.Policy{Name: "kept", Sources: []rules.Source{{Name: "rules.conf", Text: `
+SecRule ARGS "@rx (.)" "id:1,phase:1,pass,log,capture,t:none,t:hexEncode,msg:'of %{MATCHED_VAR} and %{tx.1}',logdata:'data %{MATCHED_VAR_NAME} is %{MATCHED_VAR}'"
+SecRule REMOTE_ADDR|REQUEST_LINE|SERVER_PORT "@rx ." "id:2,phase:1,pass,log,msg:'%{MATCHED_VAR}',logdata:'%{MATCHED_VAR}'"
+SecAction "id:3,phase:1,pass,log,msg:'%{REQUEST_LINE}',logdata:'%{REQUEST_LINE}'"
+`}}}
+	var name []byte // of a target, in memory that is used again
+	set := load(t, engine.Options{Target: func(variable, key, _ string) string {
+		name = append(append(append(name[:0], variable...), ' '), key...)
+		return unsafe.String(unsafe.SliceData(name), len(name))
+	}}, p)
+	judged := func(query string) *rules.Result {
+		tx := set.Begin(&rules.Request{Method: "GET", Target: "/%41?" + query, Protocol: "HTTP/1.1"})
+		if _, err := tx.RequestHeaders(); err != nil {
+			t.Fatal(err)
+		}
+		return tx.Close()
+	}
+	first := judged("%41rgument=%61bc")
+	before := fmt.Sprintf("%v", first.Matches)
+	for range 5 { // one of them gets the memory of the first
+		judged("%5A%5A%5A%5A%5A%5A%5A%5A=%5A%5A%5A&%5A=%5A%5A%5A%5A%5A%5A%5A%5A%5A%5A%5A")
+	}
+	if after := fmt.Sprintf("%v", first.Matches); after != before {
+		t.Errorf("was  %s\nis   %s", before, after)
+	}
+	if !strings.Contains(before, "data ARGS:Argument is 616263") {
+		t.Errorf("got %s", before)
 	}
 }

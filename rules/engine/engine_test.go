@@ -85,6 +85,8 @@ type outcome struct {
 	Interruption *rules.Interruption
 	Matches      map[string][]string
 	Scores       rules.Scores
+	Exclusions   []string
+	Answers      []*rules.Interruption // of each phase
 	Uninspected  bool
 }
 
@@ -102,7 +104,8 @@ func judge(t testing.TB, set rules.RuleSet, wire []byte, detect bool) outcome {
 		Host: "shop.example.com", Path: "/", Application: "shop", Route: "all", Traffic: "auto",
 	})
 	var o outcome
-	note := func(_ *rules.Interruption, err error) {
+	note := func(i *rules.Interruption, err error) {
+		o.Answers = append(o.Answers, i)
 		if err != nil {
 			o.Errors = append(o.Errors, err.Error())
 		}
@@ -117,14 +120,15 @@ func judge(t testing.TB, set rules.RuleSet, wire []byte, detect bool) outcome {
 	note(tx.ResponseBody(rules.Body{Reader: bytes.NewReader(reply.Body), Length: int64(len(reply.Body))}))
 	result := tx.Close()
 	o.Interruption, o.Scores, o.Uninspected = result.Interruption, result.Scores, result.Uninspected
+	o.Exclusions = result.Exclusions
 	o.Matches = make(map[string][]string)
 	for _, m := range result.Matches {
 		key := fmt.Sprintf("%d phase %d %s", m.Rule, m.Phase, m.Severity)
 		if len(m.Targets) == 1 { // else they may depend on the order
-			key += " " + m.Message
+			key += fmt.Sprintf(" %q %q", m.Message, m.Data)
 		}
 		for _, target := range m.Targets {
-			o.Matches[key] = append(o.Matches[key], target.Variable+"="+target.Value)
+			o.Matches[key] = append(o.Matches[key], target.Variable+"="+target.Value+" "+target.Target)
 		}
 		slices.Sort(o.Matches[key])
 	}

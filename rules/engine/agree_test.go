@@ -32,6 +32,48 @@ func TestTextsAgree(t *testing.T) {
 			SecAction "id:4,phase:1,pass,nolog,setvar:tx.b=skipped"
 			SecMarker END
 			SecRule ARGS "@rx a" "id:5,phase:1,pass,log"`},
+		{"what constants do not decide", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1,severity:NOTICE"
+			SecRule TX:a "@eq 1" "id:2,phase:1,pass,nolog,chain"
+			SecRule ARGS "@streq attack" "setvar:tx.b=1"
+			SecRule TX:b "@eq 1" "id:3,phase:1,pass,nolog,setvar:tx.c=after"
+			SecAction "id:4,phase:1,pass,nolog,setvar:tx.d=%{tx.b},setvar:tx.one=%{ARGS_GET.one}"
+			SecRule TX:a "!@streq %{tx.b}" "id:5,phase:1,pass,nolog,setvar:tx.two=+1"
+			SecRule TX:a "!@within %{ARGS_GET.x}" "id:6,phase:1,pass,nolog,setvar:tx.two=+2"
+			SecRule TX:a "@eq 1" "id:7,phase:1,pass,log,chain,setvar:tx.h_a=+1"
+			SecRule TX:none "@eq 1" "t:none"
+			SecRule TX:a "@eq 1" "id:8,phase:1,pass,nolog,skip:1"
+			SecAction "id:9,phase:1,pass,nolog,setvar:tx.h_b=skipped"
+			SecRule HIGHEST_SEVERITY "@eq 5" "id:10,phase:1,pass,log"`},
+		{"a constant refusal", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule TX:a "@eq 1" "id:2,phase:2,deny,nolog,status:409"
+			SecRule ARGS "@rx a" "id:3,phase:2,pass,log"
+			SecRule ARGS "@rx a" "id:4,phase:5,pass,log"`},
+		{"a constant skip over another marker", `
+			SecAction "id:1,phase:1,pass,nolog,skipAfter:END"
+			SecMarker OTHER
+			SecRule ARGS "@rx a" "id:2,phase:1,pass,log"
+			SecMarker END
+			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"`},
+		{"a constant skip that is skipped", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,skip:1"
+			SecAction "id:2,phase:1,pass,nolog,skipAfter:END"
+			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"
+			SecMarker END
+			SecRule ARGS "@rx a" "id:4,phase:1,pass,log"`},
+		{"a constant that a link removes", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,chain"
+			SecRule ARGS "@rx t" "ctl:ruleRemoveById=2"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"`},
+		{"fields that make rules run", `
+			SecRule TX:5 "@rx ^$" "id:1,phase:1,pass,log"
+			SecRule &TX:a "@eq 0" "id:2,phase:1,pass,log"
+			SecRule ARGS "@streq attack" "id:3,phase:1,pass,nolog,setvar:tx.a=attack"
+			SecRule &TX:a "@eq 1" "id:4,phase:1,pass,log"
+			SecRule TX:a|ARGS "@rx a" "id:5,phase:1,pass,log"
+			SecRule TX:a "@rx ." "id:6,phase:1,pass,log"
+			SecRule TX:a "!@rx z" "id:7,phase:3,pass,log"`},
 		{"a constant skip to no marker", `
 			SecRule &TX:a "@eq 0" "id:2,phase:1,pass,nolog,skipAfter:NOWHERE"
 			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"
@@ -117,6 +159,7 @@ func TestTextsAgree(t *testing.T) {
 			SecRule &TX:a "@eq 0" "id:5,phase:1,pass,log"
 			SecAction "id:6,phase:1,pass,nolog,setvar:tx.b=1"
 			SecRule ARGS "@rx ^attack" "id:7,phase:1,pass,nolog,setvar:!tx.b=0"
+			SecRule TX:b "@eq 1" "id:10,phase:1,pass,nolog,setvar:tx.c=1"
 			SecRule ARGS_NAMES "@rx ^one" "id:8,phase:1,pass,nolog,capture,setvar:tx.h_%{tx.0}=1"
 			SecRule ARGS_NAMES "@rx ^one" "id:9,phase:2,pass,nolog,capture,setvar:!tx.h_%{tx.0}=0"`},
 		{"allow", `
@@ -262,6 +305,11 @@ func TestTextsAgree(t *testing.T) {
 		{"a field of the gateway that a rule writes", `
 			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,setvar:tx.gatehouse_path=/other"
 			SecRule TX:gatehouse_path "@streq /other" "id:2,phase:1,pass,log"`},
+		{"a field of the gateway that a macro's name may reach", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=path"
+			SecRule ARGS "@streq attack" "id:2,phase:1,pass,nolog,setvar:tx.gatehouse_%{tx.a}=/other"
+			SecRule TX:gatehouse_path "@streq /other" "id:3,phase:1,pass,log"
+			SecRule TX:gatehouse_host "@rx shop" "id:4,phase:1,pass,log"`},
 		{"body variables before and after the body", `
 			SecRule REQBODY_PROCESSOR "@streq URLENCODED" "id:1,phase:1,pass,log,ctl:requestBodyProcessor=TEXT"
 			SecRule REQBODY_PROCESSOR "@streq TEXT" "id:2,phase:1,pass,log"

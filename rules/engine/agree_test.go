@@ -282,6 +282,17 @@ func TestTextsAgree(t *testing.T) {
 			SecRule ARGS:/^upper$/ "@rx ." "id:6,phase:1,pass,log"
 			SecRule ARGS:/^Upper$/ "@rx ." "id:7,phase:1,pass,log"
 			SecAction "id:8,phase:1,pass,log,msg:'%{ARGS.upper} %{ARGS.Upper} %{ARGS.none} %{REQUEST_HEADERS.Host} %{ARGS_NAMES.q}'"`},
+		{"rules on one key beside rules on all", `
+			SecRule ARGS "@rx tt" "id:1,phase:1,pass,log"
+			SecRule ARGS:q "@rx ck$" "id:2,phase:1,pass,log"
+			SecRule ARGS:/^q$/ "@rx ^at" "id:3,phase:1,pass,log"
+			SecRule ARGS:Q "@streq attack" "id:4,phase:1,pass,log"
+			SecRule ARGS_NAMES "@rx ^q" "id:5,phase:1,pass,log"
+			SecRule ARGS_NAMES:q "@rx q$" "id:6,phase:1,pass,log"
+			SecRule REQUEST_HEADERS:X-A "@rx ^2" "id:7,phase:1,pass,log"
+			SecRule REQUEST_HEADERS "@rx ^[13]$" "id:8,phase:1,pass,log"
+			SecRule REQUEST_HEADERS:/^x-/ "@rx [23]" "id:9,phase:1,pass,log"
+			SecRule ARGS:one "!@rx ^abc" "id:10,phase:1,pass,log"`},
 		{"counts", `
 			SecRule &ARGS "@gt 2" "id:1,phase:1,pass,log"
 			SecRule &ARGS_POST "@gt 0" "id:2,phase:1,pass,log"

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"gatehouse/proxy/config"
+	"gatehouse/rules/engine"
 )
 
 // Exit codes.
@@ -25,6 +26,9 @@ type cli struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
+
+	// compiled is an engine with which offline judging shares what is compiled, nil for none: tests run many commands.
+	compiled *engine.Engine
 
 	// fromEnv has the flags of the command that the environment set, not the command line.
 	fromEnv map[string]bool

@@ -115,7 +115,7 @@ applications:
 					t.Errorf("%s is no cause of uninspected traffic", cause)
 				}
 			}
-			inspector, err := proxy.NewInspector(loaded, zap.NewNop(), nil)
+			inspector, err := proxy.NewInspector(loaded, zap.NewNop(), proxytest.Compiled(t))
 			if err != nil {
 				t.Fatal(err)
 			}

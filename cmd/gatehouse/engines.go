@@ -44,9 +44,14 @@ type offlineEngine struct {
 // modes are those of the engine, by the value of -engine.
 var modes = map[string]engine.Mode{engineProgram: engine.Program, engineReference: engine.Reference, engineBoth: engine.Both}
 
-func newOfflineEngine(choice string) *offlineEngine {
+func (c *cli) newOfflineEngine(choice string) *offlineEngine {
 	e := &offlineEngine{differences: map[*rules.Result][]string{}}
-	e.Engine = engine.New(engine.Options{Target: policy.TargetOf, Mode: modes[choice], Compared: e.compared})
+	o := engine.Options{Target: policy.TargetOf, Mode: modes[choice], Compared: e.compared}
+	if c.compiled != nil {
+		e.Engine = c.compiled.With(o)
+	} else {
+		e.Engine = engine.New(o)
+	}
 	return e
 }
 

@@ -76,7 +76,7 @@ func TestInspectDifference(t *testing.T) {
 	result := &rules.Result{Matches: []rules.Match{{Rule: 942100}}}
 	secret := rules.Match{Rule: 942100, Targets: []rules.MatchedTarget{{Variable: "ARGS:password", Value: "hunter2"}}}
 	reference := compare.Outcome{Matches: []rules.Match{secret}, Scores: rules.Scores{Inbound: 5}}
-	judges := newOfflineEngine(engineBoth)
+	judges := new(cli).newOfflineEngine(engineBoth)
 	judges.compared(engine.Comparison{
 		Result: result, Agreement: compare.Different, Difference: compare.Diff(reference, compare.Outcome{}),
 	})

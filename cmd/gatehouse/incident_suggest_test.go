@@ -15,6 +15,7 @@ import (
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/proxytest"
 	"gatehouse/rules/crs/regress"
 	"gatehouse/rules/policy"
 )
@@ -41,7 +42,7 @@ func inspector(t *testing.T, exclusions string) *proxy.Inspector {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	i, err := proxy.NewInspector(loaded, zap.NewNop(), nil)
+	i, err := proxy.NewInspector(loaded, zap.NewNop(), proxytest.Compiled(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ Exit code 0 if every request could be read, whatever the verdicts are; 1 also if
 					return err
 				}
 				run.config, run.masker = loaded.Config, event.NewMasker()
-				run.judges = newOfflineEngine(*run.engine)
+				run.judges = c.newOfflineEngine(*run.engine)
 				if run.inspector, err = proxy.NewInspector(loaded, zap.NewNop(), run.judges); err != nil {
 					return errors.Join(err, run.judges.Close())
 				}

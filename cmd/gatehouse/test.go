@@ -100,7 +100,7 @@ may be followed by "-- given --" with its client, an address that counts in plac
 				if err != nil {
 					return err
 				}
-				run := testRun{cli: c, path: *path, client: address, engine: newOfflineEngine(*engine)}
+				run := testRun{cli: c, path: *path, client: address, engine: c.newOfflineEngine(*engine)}
 				result, err := run.files(ctx, files)
 				if err = errors.Join(err, run.close()); err != nil {
 					return err

@@ -86,6 +86,7 @@ func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy
 	if err != nil {
 		return err
 	}
+	debug.FreeOSMemory() // compiling the rules takes many times what they take afterwards
 	server.Start()
 	if started != nil {
 		if err := started(server); err != nil {

@@ -125,7 +125,7 @@ func sampleFlags(flags *flag.FlagSet) *sampleSettings {
 		s.share = share
 		return nil
 	})
-	flags.StringVar(&s.spool, "spool-dir", "", "private `directory` for requests on which the engines disagree; empty keeps none")
+	flags.StringVar(&s.spool, "spool-dir", "", "private `directory` (mode 0700) for requests on which the engines disagree; empty keeps none")
 	return s
 }
 

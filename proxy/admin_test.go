@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,10 +76,34 @@ func TestStatusPage(t *testing.T) {
 	if !status.Ready || status.Draining || len(status.Applications) != 1 || status.Applications[0].Rules < 500 || len(status.Upstreams) != 1 || status.Listeners[0].Name != "http" {
 		t.Errorf("%+v", status)
 	}
+	if c := status.Applications[0].Coverage; c.Engine != proxy.EngineProgram || c.Compiled != c.Rules || c.Reference != 0 || len(c.OnReference) > 0 {
+		t.Errorf("coverage %+v", c)
+	}
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/nonsense": 404} {
 		if code, _ := g.Admin(path); code != want {
 			t.Errorf("%s: %d, want %d", path, code, want)
 		}
+	}
+}
+
+// TestStatusNamesReferenceRules shows which rule makes the reference engine judge an application, and where it stands.
+func TestStatusNamesReferenceRules(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	g := proxytest.Start(t, application(upstream.URL, "block", "    policy: own\n")+"policies:\n  - name: own\n    seclang_file: own.conf\n",
+		proxytest.Options{Files: map[string]string{"own.conf": "# ours\nSecRule &JSON \"@eq 3\" \"id:10001,phase:2,pass,nolog\"\n"}})
+	c := g.Status().Applications[0].Coverage
+	if c.Engine != proxy.EngineReference || c.Reference != 1 || c.Compiled != c.Rules-1 || len(c.OnReference) != 1 {
+		t.Fatalf("coverage %+v", c)
+	}
+	if r := c.OnReference[0]; filepath.Base(r.File) != "own.conf" || r.Line != 2 || r.Rule != 10001 || r.Reason == "" {
+		t.Errorf("%+v", r)
+	}
+	if status, _ := exchange(t, g.URL, get("/?q=%3Cscript%3Ealert(1)%3C/script%3E")); status != 403 {
+		t.Errorf("status %d", status)
+	}
+	_, page := g.Admin("/metrics")
+	if n := metric(t, page, `gatehouse_program_evaluations_total{result="reference"}`); n != 1 {
+		t.Errorf("%v requests counted, want 1", n)
 	}
 }
 

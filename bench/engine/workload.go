@@ -20,8 +20,12 @@ type Request struct {
 
 // reply is that of all requests.
 var reply = &rules.Response{Status: 200, Protocol: "HTTP/1.1", Headers: []rules.Header{
-	{Name: "Content-Type", Value: "text/html; charset=utf-8"}, {Name: "Content-Length", Value: "2048"}, {Name: "Cache-Control", Value: "no-store"},
-	{Name: "Date", Value: "Fri, 15 Jan 2027 12:00:00 GMT"}, {Name: "Server", Value: "shop"}, {Name: "X-Content-Type-Options", Value: "nosniff"},
+	{Name: "Content-Type", Value: "text/html; charset=utf-8"},
+	{Name: "Content-Length", Value: "2048"},
+	{Name: "Cache-Control", Value: "no-store"},
+	{Name: "Date", Value: "Fri, 15 Jan 2027 12:00:00 GMT"},
+	{Name: "Server", Value: "shop"},
+	{Name: "X-Content-Type-Options", Value: "nosniff"},
 }}
 
 // Judge runs the phases that a gateway runs when replies are not inspected.

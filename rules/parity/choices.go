@@ -37,9 +37,11 @@ func (c *Choices) themed(list []string, part func(*theme) []string) string {
 }
 
 func (c *Choices) word() string { return c.themed(words, func(t *theme) []string { return t.words }) }
+
 func (c *Choices) attack() string {
 	return c.themed(attacks, func(t *theme) []string { return t.attacks })
 }
+
 func (c *Choices) header() string {
 	return c.themed(headerNames, func(t *theme) []string { return t.headers })
 }

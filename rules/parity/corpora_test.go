@@ -19,9 +19,7 @@ type job struct {
 	exchange func() *Exchange
 }
 
-// The policies of TestCorpora: CRS at its paranoia levels, and as its regression tests expect it.
-const regressionPolicy = 4
-
+// corporaPolicies are CRS at its paranoia levels, and as its regression tests expect it.
 func corporaPolicies(t *testing.T) []rules.Policy {
 	t.Helper()
 	var out []rules.Policy

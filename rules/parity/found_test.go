@@ -45,7 +45,11 @@ func TestRuleFiles(t *testing.T) {
 	cases, known := 0, 0
 	f := failures{t: t, engines: engines}
 	e := engines()
-	for _, name := range files {
+	const every = 1 + slower/2 // loading is slow with the race detector
+	for i, name := range files {
+		if i%every != 0 {
+			continue
+		}
 		if filepath.Base(name) == "wrong.rules" {
 			continue // expects what does not come: for the tests of those who run test files
 		}
@@ -99,7 +103,7 @@ func TestRuleFiles(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases, %d of them known differences\n%s", cases, known, &stats)
-	if cases < 300 {
+	if cases < 300/(every*every) {
 		t.Errorf("only %d cases", cases)
 	}
 }

@@ -157,6 +157,9 @@ func (s *search) compare(t *testing.T) {
 	s.run(t)
 	t.Logf("%s\nin %v", &s.stats, time.Since(start).Round(time.Second))
 	n := s.stats.Comparisons
+	if slower > 1 {
+		return // too few to say more
+	}
 	if s.stats.Refused > s.policies/10 {
 		t.Errorf("%d of %d policies are refused: too many", s.stats.Refused, s.policies)
 	}
@@ -170,7 +173,7 @@ func (s *search) compare(t *testing.T) {
 
 // TestRandomPolicies compares the engines on random policies and requests.
 func TestRandomPolicies(t *testing.T) {
-	s := search{maker: random(), policies: 2000 / slower, exchanges: 5}
+	s := search{maker: random(), policies: 3000 / slower, exchanges: 5}
 	if long() {
 		s.policies = 40_000
 	}
@@ -208,7 +211,7 @@ func FuzzPolicy(f *testing.F) {
 
 func FuzzCRS(f *testing.F) {
 	m := changedCRS(f)
-	for i := range 16 {
+	for i := range max(16/slower, 2) {
 		f.Add([]byte{byte(i * 17), byte(i), 3})
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzOne(t, m, data) })
@@ -222,7 +225,10 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	defer pair.Close()
-	for _, v := range append(append([]string{}, attacks...), strange...) {
+	for i, v := range append(append([]string{}, attacks...), strange...) {
+		if i%slower != 0 {
+			continue
+		}
 		f.Add([]byte("GET /?q=" + oneLine(v) + " HTTP/1.1\r\nHost: shop.example.com\r\nX-A: " + oneLine(v) + "\r\nCookie: a=" + oneLine(v) + "\r\n\r\n"))
 		f.Add([]byte("POST /a HTTP/1.1\r\nHost: shop.example.com\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{\"a\":" + jsonString(v) + "}"))
 	}

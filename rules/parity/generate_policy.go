@@ -91,6 +91,19 @@ var (
 	markers      = []string{"FIRST", "SECOND", "END-1", "NOWHERE"}
 )
 
+// fromDataset is a rule with a data set, and a variable that may match it.
+func (g *policyGenerator) fromDataset() *seclang.Directive {
+	r := g.rule()
+	if g.common || g.Chance(50) {
+		r.Rule.Operator = &seclang.Operator{Name: "ipMatchFromDataset", Arg: "networks"}
+		r.Rule.Variables = []seclang.Variable{{Name: "REMOTE_ADDR"}}
+	} else {
+		r.Rule.Operator = &seclang.Operator{Name: "pmFromDataset", Arg: "words"}
+		r.Rule.Variables = []seclang.Variable{{Name: "ARGS"}, {Name: "REQUEST_URI"}}
+	}
+	return r
+}
+
 func (g *policyGenerator) directives(n int) []*seclang.Directive {
 	var out []*seclang.Directive
 	if g.Chance(15) {
@@ -106,10 +119,8 @@ func (g *policyGenerator) directives(n int) []*seclang.Directive {
 			out = append(out, &seclang.Directive{Name: seclang.SecMarker, Args: pick(g.Choices, markers[:3])})
 		case k < 18:
 			out = append(out, g.action())
-		case k < 20 && dataset && !g.common:
-			r := g.rule()
-			r.Rule.Operator = pick(g.Choices, []*seclang.Operator{{Name: "pmFromDataset", Arg: "words"}, {Name: "ipMatchFromDataset", Arg: "networks"}})
-			out = append(out, r)
+		case k < 20 && dataset:
+			out = append(out, g.fromDataset())
 		case k < 27 && len(g.ids) > 0:
 			out = append(out, g.change())
 		case k < 33:

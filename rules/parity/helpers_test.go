@@ -1,7 +1,6 @@
 package parity
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -101,16 +100,5 @@ func (f *failures) keep(text string) {
 	name := filepath.Join(directory, fmt.Sprintf("found-%x.rules", time.Now().UnixNano()))
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		f.t.Error(err)
-	}
-}
-
-// skipWithoutData skips a test whose data is not here.
-func skipWithoutData(t testing.TB, err error) {
-	t.Helper()
-	if errors.Is(err, ErrNoData) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -45,7 +45,7 @@ var attacks = []string{
 	"${jndi:ldap://x.example/a}", "${${lower:j}ndi:${lower:l}dap://x}", "() { :;}; echo vulnerable", "<?php system('id'); ?>", "{{7*7}}", "#{7*7}",
 	"%27%20or%201=1", "%2527", "%u0027%u006fr", "%c0%ae%c0%ae/", "%", "%2", "%zz", "%00", "+%2B+", "a%0d%0aSet-Cookie:x",
 	"&lt;script&gt;", "&#x3c;script&#62;", "&#60script", "&amp;lt;", "&bogus;", "\\x3cscript", "\\u003cscript", "\\74script", "\\n\\t\\0",
-	"/* comment */ select /*!50000 1*/", "-- comment\nselect 1", "<!-- x -->", "sel/**/ect", "a/*b", "s e\tl\ne  c t",
+	"/* comment */ select /*!50000 1*/", "-- comment\nselect 1", "<!-- x -->", "uni/**/on", "a/*b", "s e\tl\ne  c t",
 	"YWRtaW46cGFzcw==", "YWRtaW4", "3c736372697074", "0x3c73", "rO0ABXNy", "O:8:\"stdClass\":0:{}", "__class__.__mro__", "{\"$ne\":null}",
 	"4111111111111111", "123-45-6789", "11.111.111-1", "+1 (555) 0100", "user@example.com", "http://198.51.100.9/x.php?a=http://x", "2027-06-30T12:00:00Z",
 }

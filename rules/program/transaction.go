@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"gatehouse/rules"
 	"gatehouse/rules/body"
@@ -26,7 +25,6 @@ type Options struct {
 type RuleSet struct {
 	program *Program
 	options Options
-	open    atomic.Int64
 }
 
 // NewRuleSet returns a rule set that runs p.

@@ -45,8 +45,13 @@ func TestCacheCompilesOnce(t *testing.T) {
 func TestCacheTellsSourcesApart(t *testing.T) {
 	var c Cache
 	sources := []Source{
-		{Kind: Regexp, Text: "a b"}, {Kind: Contains, Text: "a b"}, {Kind: Phrases, Phrases: []string{"a b"}},
-		{Kind: Phrases, Phrases: []string{"a", "b"}}, {Kind: Phrases, Phrases: []string{"a", "", "b"}}, {Kind: Phrases}, {Kind: Equals},
+		{Kind: Regexp, Text: "a b"},
+		{Kind: Contains, Text: "a b"},
+		{Kind: Phrases, Phrases: []string{"a b"}},
+		{Kind: Phrases, Phrases: []string{"a", "b"}},
+		{Kind: Phrases, Phrases: []string{"a", "", "b"}},
+		{Kind: Phrases},
+		{Kind: Equals},
 	}
 	seen := map[*Pattern]int{}
 	for i, p := range patternsOf(t, &c, sources...) {

@@ -140,8 +140,14 @@ func TestRowsAreCompared(t *testing.T) {
 		states []uint16
 		want   int
 	}{
-		{afterOther, []uint16{4, 3}, 1}, {afterOther, []uint16{5, 6}, 2}, {startOfText, []uint16{6, 5}, 2}, {afterWord, []uint16{8, 7}, 3},
-		{afterOther, []uint16{7, 8}, 0}, {afterWord, []uint16{3, 4}, 0}, {afterOther, []uint16{3}, 0}, {afterOther, []uint16{3, 4, 5}, 0},
+		{afterOther, []uint16{4, 3}, 1},
+		{afterOther, []uint16{5, 6}, 2},
+		{startOfText, []uint16{6, 5}, 2},
+		{afterWord, []uint16{8, 7}, 3},
+		{afterOther, []uint16{7, 8}, 0},
+		{afterWord, []uint16{3, 4}, 0},
+		{afterOther, []uint16{3}, 0},
+		{afterOther, []uint16{3, 4, 5}, 0},
 	} {
 		if got := r.find(&threads{next: c.states, sum: sum - r.begin(c.before)}, c.before); got != c.want {
 			t.Errorf("states %v behind %v are row %d, want %d", c.states, c.before, got, c.want)

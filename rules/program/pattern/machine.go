@@ -15,7 +15,6 @@ type machine struct {
 	states  []state
 	edges   []edge
 	starts  [befores]uint16 // the state in which a match begins
-	exact   bool
 }
 
 // state is a place in the pattern. State 0 is the match.
@@ -66,16 +65,6 @@ const (
 
 func wordByte(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
-}
-
-func afterOf(b byte) after {
-	switch {
-	case b == '\n':
-		return lineNext
-	case wordByte(b):
-		return wordNext
-	}
-	return otherNext
 }
 
 func holds(a assert, b before, n after) bool {

@@ -61,7 +61,7 @@ lint: setup ## staticcheck and a few more, by .golangci.yml
 	@$(LINT) run --build-tags e2e ./...
 
 .PHONY: race
-race: setup ## all tests with the race detector
+race: setup ## tests with the race detector; not the benchmarks and the pages of docs
 	@$(GOTEST) -race -timeout 20m ./...
 
 .PHONY: fuzz
@@ -73,7 +73,7 @@ fuzz-smoke: setup ## run every fuzz target for 5 seconds, two minutes in all
 	@.ci/fuzz 5s 120s
 
 .PHONY: parity
-parity: setup ## the compiled engine against the reference on everything there is: half an hour
+parity: setup ## the compiled engine against the reference on everything there is: about an hour
 	PARITY=long go test -count=1 -timeout 6h -v -run '$(PARITY_TESTS)' ./rules/parity
 
 .PHONY: bench-engine

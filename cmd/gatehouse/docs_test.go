@@ -22,19 +22,6 @@ import (
 	"gatehouse/rules/crs"
 )
 
-// TestDocs runs what the pages show. Blocks of a page run in order in one directory of their own:
-//
-//	```yaml file=NAME   is written to a file, whatever the language is
-//	```sh               is run and must end with exit code 0; exit=N asks for another one
-//	```sh background    is started, and runs until the end of the page
-//	```text output      must be in the output of the block before it, line by line; ... stands for anything
-//
-// Addresses in the pages are replaced by free ones. In blocks, GH-....-....-.... is the last incident ID that was seen.
-// curl is a small client of our own: the end-to-end tests run the same pages with the real one.
-func TestDocs(t *testing.T) {
-	runPages(t, ownCurl(t))
-}
-
 // runPages runs the blocks of every page with path in front of PATH.
 func runPages(t *testing.T, path string) {
 	pages, err := filepath.Glob(filepath.Join(docsDir, "*.md"))

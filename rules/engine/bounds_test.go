@@ -18,12 +18,21 @@ func TestBounds(t *testing.T) {
 		below, over string
 	}{
 		{"values", `ARGS "@rx attack" "id:1,phase:1,pass,log"`, program.Bounds{Values: 3}, "a=1&b=2&c=3", "a=1&b=2&c=3&d=4"},
-		{"bytes", `ARGS "@rx attack$" "id:1,phase:1,pass,log"`, program.Bounds{Bytes: 400},
-			"a=" + strings.Repeat("attack-", 30), "a=" + strings.Repeat("attack-", 100)},
-		{"work", `ARGS "!@rx attack$" "id:1,phase:1,pass,log"`, program.Bounds{Work: 400},
-			"a=" + strings.Repeat("attack-", 30), "a=" + strings.Repeat("attack-", 100)},
-		{"work of captures", `ARGS "@rx (a+)" "id:1,phase:1,pass,log,capture"`, program.Bounds{Work: 4000},
-			"a=" + strings.Repeat("a", 20), "a=" + strings.Repeat("a", 100)},
+		{
+			"bytes", `ARGS "@rx attack$" "id:1,phase:1,pass,log"`,
+			program.Bounds{Bytes: 400},
+			"a=" + strings.Repeat("attack-", 30), "a=" + strings.Repeat("attack-", 100),
+		},
+		{
+			"work", `ARGS "!@rx attack$" "id:1,phase:1,pass,log"`,
+			program.Bounds{Work: 400},
+			"a=" + strings.Repeat("attack-", 30), "a=" + strings.Repeat("attack-", 100),
+		},
+		{
+			"work of captures", `ARGS "@rx (a+)" "id:1,phase:1,pass,log,capture"`,
+			program.Bounds{Work: 4000},
+			"a=" + strings.Repeat("a", 20), "a=" + strings.Repeat("a", 100),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := rules.Policy{Name: c.name, Sources: []rules.Source{{Name: "rules.conf", Text: "SecRule " + c.rule + "\n"}}}

@@ -85,27 +85,31 @@ func (g *grouping) newShape(wants []want) *program.Shape {
 		if !w.nominated {
 			continue
 		}
-		g.add(&b.shape.Want, w.use)
+		b.shape.Looks = true
 		if !w.multi {
 			path = path[len(path)-1:]
 		}
 		for _, node := range path {
-			g.add(&b.shape.Nodes[node].Want, w.use)
+			g.add(&b.shape.Nodes[node], w.use)
 		}
 	}
-	b.group()
+	b.shape.Seal()
 	return b.shape
 }
 
 // add adds a pattern to those that are looked for.
-func (g *grouping) add(wants *[]program.Bits, use patternUse) {
-	if *wants == nil {
-		*wants = make([]program.Bits, len(g.sets))
+func (g *grouping) add(n *program.Node, use patternUse) {
+	patterns := g.sets[use.set].patterns
+	if n.Want == nil {
+		n.Want = make([]program.Bits, len(g.sets))
 	}
-	if w := *wants; w[use.set] == nil {
-		w[use.set] = program.NewBits(len(g.sets[use.set].patterns))
+	if n.Want[use.set] == nil {
+		n.Want[use.set] = program.NewBits(len(patterns))
 	}
-	(*wants)[use.set].Set(use.number)
+	if !n.Want[use.set].Has(use.number) {
+		n.Want[use.set].Set(use.number)
+		n.Patterns = append(n.Patterns, patterns[use.number])
+	}
 }
 
 // shapeBuilder makes a shape.
@@ -140,35 +144,6 @@ func (b *shapeBuilder) child(parent int, step *transform.Func, multi bool) int {
 	if at >= 0 {
 		return at
 	}
-	before := &s.Nodes[parent]
-	set, bounded := step.Relevant()
-	s.Nodes = append(s.Nodes, program.Node{
-		Parent: parent, Step: step, Multi: multi,
-		Relevant: before.Relevant.Union(set), Changes: before.Changes || !bounded,
-	})
+	s.Nodes = append(s.Nodes, program.Node{Parent: parent, Step: step, Multi: multi})
 	return len(s.Nodes) - 1
-}
-
-// group puts the nodes with patterns together that the same bytes matter to.
-func (b *shapeBuilder) group() {
-	s := b.shape
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
-		if n.Want == nil {
-			continue
-		}
-		s.Relevant, s.Changes = s.Relevant.Union(n.Relevant), s.Changes || n.Changes
-		at := slices.IndexFunc(s.Groups, func(g program.Group) bool { return g.Relevant == n.Relevant && g.Changes == n.Changes })
-		if at < 0 {
-			at = len(s.Groups)
-			s.Groups = append(s.Groups, program.Group{Relevant: n.Relevant, Changes: n.Changes})
-		}
-		together := &s.Groups[at]
-		together.Nodes = append(together.Nodes, int16(i))
-		for set, patterns := range n.Want {
-			for number := range patterns.All() {
-				b.grouping.add(&together.Want, patternUse{set, number})
-			}
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"gatehouse/rules"
 	"gatehouse/rules/compile/resolve"
 	"gatehouse/rules/program/byteset"
+	"gatehouse/rules/program/transform"
 	"gatehouse/rules/program/variable"
 )
 
@@ -113,6 +114,15 @@ func (t *Tx) evaluateLink(r, starter *Rule, index int, rec *record) bool {
 
 // evaluateSteps runs a rule with multiMatch: on the value and after every transformation that changes it.
 func (t *Tx) evaluateSteps(r, starter *Rule, f *field, rec *record) bool {
+	if f.at >= 0 {
+		if text := &t.look.texts[t.look.values[f.at].text]; unchanged(r.steps, text) {
+			if !t.test(r, f.value, &text.mask) {
+				return false
+			}
+			t.onMatch(r, starter, match{f.variable, f.key, f.value}, rec)
+			return true
+		}
+	}
 	// The transformations come first, as the reference has them.
 	texts := append(t.steps[:0], f.value)
 	value := f.value
@@ -132,6 +142,16 @@ func (t *Tx) evaluateSteps(r, starter *Rule, f *field, rec *record) bool {
 		}
 	}
 	return any
+}
+
+// unchanged says that none of the steps changes the text.
+func unchanged(steps []*transform.Func, text *text) bool {
+	for _, step := range steps {
+		if !step.Unchanged(text.mask, text.s) {
+			return false
+		}
+	}
+	return true
 }
 
 // candidateFields are the values of a target that patterns nominated for the rule.

@@ -144,8 +144,8 @@ func (t *Tx) txFields(out []field, target *target) []field {
 			out = append(out, field{variable: variable.TX, key: name, lower: name, value: value, at: -1})
 		}
 	}
-	for i := range t.extra {
-		e := &t.extra[i]
+	for i := range t.extra.entries {
+		e := &t.extra.entries[i]
 		if target.takes(e.Key) {
 			out = append(out, field{variable: variable.TX, key: e.Key, lower: e.Lower, value: e.Value, at: -1})
 		}
@@ -160,6 +160,8 @@ func (t *target) takes(key string) bool {
 		return true
 	case t.prefix != "":
 		return strings.HasPrefix(key, t.prefix)
+	case t.part != "":
+		return strings.Contains(key, t.part)
 	}
 	return t.Regex.MatchString(key)
 }

@@ -1,6 +1,8 @@
 package program
 
 import (
+	"math/bits"
+
 	"gatehouse/rules"
 	"gatehouse/rules/program/byteset"
 	"gatehouse/rules/program/pattern"
@@ -15,7 +17,7 @@ type look struct {
 	fields                []int32 // of TX, by slot; only set for those with a class
 
 	texts   []text
-	results []int32 // by value and node: index in texts plus one, 0 if not computed yet
+	results []int32 // by value and step of its plan: index in texts plus one, 0 if not computed yet
 
 	candidates []candidate
 	heads      []candidateList // by rule
@@ -33,8 +35,8 @@ type value struct {
 	names    bool
 	index    int32 // in the list, or the slot of a field of TX
 	text     int32 // in texts, of the value itself
-	// first is where its results begin, or -1. Without results, no node with patterns changes the value.
-	first int32
+	plan     *plan // nil if it was not needed so far
+	first    int32 // where its results begin, or -1: there are none so far
 }
 
 // text is a value after some transformations.
@@ -154,37 +156,51 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 	for _, rule := range c.Run {
 		t.active.Set(int(rule))
 	}
-	if c.Want == nil {
+	if !c.Looks {
 		return
 	}
 	at := int32(len(l.values)) - 1
-	if !c.Changes && !mask.Intersects(c.Relevant) {
-		t.nominate(at, int32(len(l.texts))-1, c.Want)
+	p := c.plan(&mask)
+	l.values[at].plan = p
+	first := int32(len(l.texts)) - 1
+	if len(p.wanted) == 0 {
+		if want := p.steps[0].want; want != nil {
+			t.nominate(at, first, want)
+		}
 		return
 	}
 	// The patterns to look for, by text.
-	first := int32(len(l.texts)) - 1
 	texts := 1
 	l.clearWants(0)
-	for i := range c.Groups {
-		g := &c.Groups[i]
-		if !g.Changes && !mask.Intersects(g.Relevant) {
-			l.want(0, g.Want)
+	l.want(0, p.steps[0].want)
+	var short uint64 // steps after which nothing is long enough
+	for _, step := range p.wanted {
+		c := &p.steps[step]
+		if short>>c.parent&1 != 0 {
+			short |= 1 << step
 			continue
 		}
-		for _, n := range g.Nodes {
-			k := int(t.result(at, int(n)) - first)
-			for ; texts <= k; texts++ {
-				l.clearWants(texts)
-			}
-			l.want(k, c.Nodes[n].Want)
+		if len(s) < c.least || !c.reach.met(&mask) {
+			continue
 		}
+		in := t.result(at, c.parent)
+		if from := &l.texts[in]; len(from.s) < c.leastBefore || !c.reachBefore.met(&from.mask) {
+			continue
+		}
+		if c.step.Checks() && !c.step.Reaches(l.texts[in].s, c.below) {
+			short |= 1 << step
+			continue
+		}
+		made := t.make(at, step, in)
+		if !c.free && !l.texts[made].mask.Intersects(c.needs) {
+			continue
+		}
+		k := int(made - first)
+		for ; texts <= k; texts++ {
+			l.clearWants(texts)
+		}
+		l.want(k, c.want)
 	}
-	if l.values[at].first < 0 {
-		t.nominate(at, first, c.Want)
-		return
-	}
-	l.fill(at)
 	for k := range texts {
 		t.nominate(at, first+int32(k), l.wants[k])
 	}
@@ -212,18 +228,6 @@ func (l *look) clearWants(k int) {
 	}
 }
 
-// fill notes of all nodes with patterns that were not asked for that they do not change the value.
-func (l *look) fill(at int32) {
-	v := &l.values[at]
-	for i := range v.class.Groups {
-		for _, n := range v.class.Groups[i].Nodes {
-			if r := &l.results[v.first+int32(n)]; *r == 0 {
-				*r = v.text + 1
-			}
-		}
-	}
-}
-
 // nominate looks for patterns in a text of a value, and notes the rules that have to decide it.
 func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 	l := &t.look
@@ -238,11 +242,12 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 			return
 		}
 		found := set.Nominate(l.scratch[i], text.s, text.mask, wants[i])
-		uses := t.program.Uses[i]
-		for p := range found.All() {
-			for _, use := range uses[p] {
-				if t.holds(at, use, textAt) {
-					t.addCandidate(use.Rule, at)
+		for w, word := range found {
+			for ; word != 0; word &= word - 1 {
+				for _, use := range t.program.Uses[i][w*64+bits.TrailingZeros64(word)] {
+					if t.holds(at, use, textAt) {
+						t.addCandidate(use.Rule, at)
+					}
 				}
 			}
 		}
@@ -253,25 +258,23 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 func (t *Tx) holds(at int32, use Use, textAt int32) bool {
 	v := &t.look.values[at]
 	if use.Multi {
-		steps := v.class.StepsOf[use.Chain]
-		if v.first < 0 {
-			return steps != nil && v.text == textAt
-		}
-		for _, n := range steps {
-			if t.look.results[v.first+int32(n)] == textAt+1 {
+		for _, n := range v.class.StepsOf[use.Chain] {
+			if t.made(v, v.plan.of[n], textAt) {
 				return true
 			}
 		}
 		return false
 	}
 	n := v.class.node(use.Chain)
-	if n < 0 {
-		return false
-	}
-	if v.first < 0 {
+	return n >= 0 && t.made(v, v.plan.of[n], textAt)
+}
+
+// made says whether a text is known to be what a step of the value's plan makes.
+func (t *Tx) made(v *value, step int16, textAt int32) bool {
+	if step == 0 {
 		return v.text == textAt
 	}
-	return t.look.results[v.first+int32(n)] == textAt+1
+	return v.first >= 0 && t.look.results[v.first+int32(step)] == textAt+1
 }
 
 func (t *Tx) addCandidate(rule int, at int32) {
@@ -292,29 +295,38 @@ func (t *Tx) addCandidate(rule int, at int32) {
 	head.last = number
 }
 
-// result is what a node makes of a value, as an index in texts.
-func (t *Tx) result(at int32, node int) int32 {
+// result is what a step of its plan makes of a value, as an index in texts.
+func (t *Tx) result(at int32, step int16) int32 {
+	v := &t.look.values[at]
+	if step == 0 {
+		return v.text
+	}
+	if v.first >= 0 {
+		if known := t.look.results[v.first+int32(step)]; known != 0 {
+			return known - 1
+		}
+	}
+	return t.make(at, step, t.result(at, v.plan.steps[step].parent))
+}
+
+// make makes the text of a step from the text before it.
+func (t *Tx) make(at int32, step int16, in int32) int32 {
 	l := &t.look
 	v := &l.values[at]
-	if v.first < 0 {
-		v.first = int32(len(l.results))
-		n := len(v.class.Nodes)
-		l.results = append(l.results, make([]int32, n)...)
-		l.results[v.first] = v.text + 1
-	}
-	if known := l.results[v.first+int32(node)]; known != 0 {
-		return known - 1
-	}
-	n := &v.class.Nodes[node]
-	in := t.result(at, n.Parent)
+	p := &v.plan.steps[step]
 	out := in
-	if from := l.texts[in]; !n.Step.Unchanged(from.mask, from.s) {
-		s, changed, err := n.Step.Apply(&t.scratch, from.s)
-		if err == nil && s != from.s && (changed || !n.Multi) {
+	if from := &l.texts[in]; !p.step.Unchanged(from.mask, from.s) {
+		from := from.s
+		s, changed, err := p.step.Apply(&t.scratch, from)
+		if err == nil && (changed || !p.multi) && s != from {
 			out = t.textOf(v, s)
 		}
 	}
-	l.results[v.first+int32(node)] = out + 1
+	if v.first < 0 {
+		v.first = int32(len(l.results))
+		l.results = append(l.results, make([]int32, len(v.plan.steps))...)
+	}
+	l.results[v.first+int32(step)] = out + 1
 	return out
 }
 
@@ -335,18 +347,27 @@ func (t *Tx) textOf(v *value, s string) int32 {
 func (t *Tx) transformed(r *Rule, f *field) (s string, mask *byteset.Set) {
 	if f.at >= 0 {
 		v := &t.look.values[f.at]
-		n := v.class.node(r.Chain)
-		if len(r.steps) == 0 || n >= 0 && v.first < 0 && v.class.Nodes[n].Want != nil {
-			return f.value, &t.look.texts[v.text].mask
+		text := v.text
+		if len(r.steps) > 0 {
+			n := v.class.node(r.Chain)
+			if n < 0 {
+				return t.transform(r, f.value), nil
+			}
+			if v.plan == nil {
+				v.plan = v.class.plan(&t.look.texts[text].mask)
+			}
+			text = t.result(int32(f.at), v.plan.of[n])
 		}
-		if n >= 0 {
-			out := &t.look.texts[t.result(int32(f.at), int(n))]
-			return out.s, &out.mask
-		}
+		out := &t.look.texts[text]
+		return out.s, &out.mask
 	}
-	s = f.value
+	return t.transform(r, f.value), nil
+}
+
+// transform makes the transformations of a rule.
+func (t *Tx) transform(r *Rule, s string) string {
 	for _, step := range r.steps {
 		s, _, _ = step.Apply(&t.scratch, s)
 	}
-	return s, nil
+	return s
 }

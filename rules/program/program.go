@@ -51,6 +51,8 @@ type Program struct {
 	Bounds Bounds
 
 	names *nameTable
+	// triggers are Triggers, by slot.
+	triggers [][]int
 	// singles and lists are the variables with classes, by the phase from which on they keep their values.
 	singles, lists [lastFixed + 1][]variable.ID
 	fields         []int // the slots with classes
@@ -89,7 +91,7 @@ type Class struct {
 }
 
 // Shape is the transformations of a class and the patterns to look for. It does not know the rules, so that policies
-// whose own rules do not look at such values share it.
+// whose own rules do not look at such values share it. It is safe for concurrent use once it is sealed.
 type Shape struct {
 	// Nodes are the transformations, each after its parent. The first is the value itself.
 	Nodes []Node
@@ -97,13 +99,13 @@ type Shape struct {
 	NodeOf []int16
 	// StepsOf are the nodes of a chain with multiMatch: that of the value, and one a transformation.
 	StepsOf map[int][]int16
-	// Want are by set the patterns of all nodes.
-	Want []Bits
-	// Groups are the nodes with patterns, those together that the same bytes matter to.
-	Groups []Group
-	// Relevant are the bytes without which no node with patterns changes the value. With Changes, no such bytes exist.
-	Relevant byteset.Set
-	Changes  bool
+	// Looks says that there are patterns to look for.
+	Looks bool
+
+	// specials are the sets of bytes without which transformations change nothing; specialOf is that of a node, or -1.
+	specials  []byteset.Set
+	specialOf []int8
+	plans     plans
 }
 
 // node is the node of a chain, or -1.
@@ -114,28 +116,15 @@ func (s *Shape) node(chain int) int16 {
 	return s.NodeOf[chain]
 }
 
-// Group is nodes that the same bytes matter to.
-type Group struct {
-	// Relevant are the bytes without which none of the nodes changes the value. With Changes, no such bytes exist.
-	Relevant byteset.Set
-	Changes  bool
-	Nodes    []int16
-	// Want are by set the patterns of all of the nodes.
-	Want []Bits
-}
-
 // Node is a chain of transformations, or what chains have in common.
 type Node struct {
 	Parent int
 	Step   *transform.Func // nil for the value itself
 	// Multi is the step of a rule with multiMatch: the value goes on as it is unless it is reported as changed.
 	Multi bool
-	// Relevant are the bytes without which neither this step nor those before it change the value. With Changes, no such
-	// bytes exist.
-	Relevant byteset.Set
-	Changes  bool
-	// Want are by set the patterns to look for; nil if there are none.
-	Want []Bits
+	// Want are by set the patterns to look for; nil if there are none. Patterns are the same as a list.
+	Want     []Bits
+	Patterns []*pattern.Pattern
 }
 
 // Bounds are the most that one transaction does. Zero values are no bounds.
@@ -161,6 +150,10 @@ func (p *Program) Seal(names *Names) {
 		}
 	}
 	p.fields = slices.Sorted(maps.Keys(p.FieldClasses))
+	p.triggers = make([][]int, len(p.names.names))
+	for slot, rules := range p.Triggers {
+		p.triggers[slot] = rules
+	}
 	p.matching = make(map[*target][]int)
 	for _, r := range p.Rules {
 		p.match(r)

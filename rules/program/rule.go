@@ -48,10 +48,16 @@ type target struct {
 	lower string // Key in lower case
 	// prefix is the text of a regular expression that asks for a prefix and nothing else.
 	prefix string
+	// part is the text of one that asks for a text anywhere and nothing else.
+	part string
 }
 
-// plainPrefix recognises an expression that asks for a prefix and nothing else.
-var plainPrefix = regexp.MustCompile(`\A\^([0-9A-Za-z_]+)\z`)
+// plainPrefix recognises an expression that asks for a prefix and nothing else, plainPart one that asks for a text
+// anywhere, whatever follows.
+var (
+	plainPrefix = regexp.MustCompile(`\A\^([0-9A-Za-z_]+)\z`)
+	plainPart   = regexp.MustCompile(`\A([0-9A-Za-z_]+)(?:\.\*|\(\.\*\))?\z`)
+)
 
 // Effect is a setvar or ctl made ready to run.
 type Effect struct {
@@ -131,6 +137,13 @@ func PatternOf(r *resolve.Rule, data func(*resolve.Rule) operator.Data) (source 
 		source.Kind = pattern.BeginsWith
 	case "endsWith":
 		source.Kind = pattern.EndsWith
+	case "detectSQLi", "detectXSS", "validateByteRange", "validateUrlEncoding", "validateUtf8Encoding":
+		compiled, err := operator.Compile(o.Name, o.Argument, operator.Data{})
+		if err != nil {
+			return source, false, err
+		}
+		needs, may, ok := operator.Needs(compiled)
+		return pattern.Source{Kind: pattern.Bytes, Text: needs.String(), May: may, Name: o.Name}, ok, nil
 	default:
 		return source, false, nil
 	}
@@ -175,6 +188,9 @@ func newRule(r *resolve.Rule, c Context, starter *resolve.Rule) (*Rule, error) {
 		if t.Regex != nil {
 			if m := plainPrefix.FindStringSubmatch(t.Regex.String()); m != nil {
 				compiled.prefix = m[1]
+			}
+			if m := plainPart.FindStringSubmatch(t.Regex.String()); m != nil {
+				compiled.part = m[1]
 			}
 		}
 		if t.Variable == variable.TX && t.Regex == nil && t.Key != "" {

@@ -18,7 +18,7 @@ type Tx struct {
 	// fields are those of TX with a slot; extra are the others, whose names were made by macros.
 	fields     []txField
 	generation uint32
-	extra      []vars.Entry
+	extra      extra
 
 	active  Bits // the rules that may run
 	generic bool // what folding assumed does not hold any longer
@@ -144,14 +144,14 @@ func (t *Tx) release() {
 	t.vars.Reset()
 	t.look.reset()
 	t.scratch.Reset()
-	clear(t.extra)
+	t.extra.reset()
 	clear(t.matched)
 	clear(t.found)
 	clear(t.steps)
 	clear(t.records)
 	*t = Tx{
 		program: t.program, vars: t.vars, look: t.look, scratch: t.scratch,
-		fields: t.fields, generation: t.generation, extra: t.extra[:0],
+		fields: t.fields, generation: t.generation, extra: t.extra,
 		active: t.active, removed: t.removed[:0], exceptions: t.exceptions[:0],
 		matched: t.matched[:0], found: t.found[:0], steps: t.steps[:0], buffer: t.buffer[:0], records: t.records[:0],
 	}
@@ -172,7 +172,7 @@ func (t *Tx) set(slot int, value string) {
 	if t.writes != nil {
 		*t.writes = append(*t.writes, Assignment{Rule: t.at, Slot: slot, Value: value})
 	}
-	for _, rule := range t.program.Triggers[slot] {
+	for _, rule := range t.program.triggers[slot] {
 		t.active.Set(rule)
 	}
 }
@@ -183,23 +183,15 @@ func (t *Tx) setName(name, value string) {
 		t.set(slot, value)
 		return
 	}
-	for i := range t.extra {
-		if t.extra[i].Key == name {
-			t.extra[i].Value = value
-			return
-		}
-	}
-	t.extra = append(t.extra, vars.Entry{Key: name, Lower: name, Value: value})
+	t.extra.set(name, value)
 }
 
 func (t *Tx) fieldByName(name string) (string, bool) {
 	if slot, ok := t.program.names.slots[name]; ok {
 		return t.field(slot)
 	}
-	for i := range t.extra {
-		if t.extra[i].Key == name {
-			return t.extra[i].Value, true
-		}
+	if i := t.extra.at(name); i >= 0 {
+		return t.extra.entries[i].Value, true
 	}
 	return "", false
 }
@@ -209,12 +201,7 @@ func (t *Tx) unsetName(name string) {
 		t.fields[slot] = txField{}
 		return
 	}
-	for i := range t.extra {
-		if t.extra[i].Key == name {
-			t.extra = append(t.extra[:i], t.extra[i+1:]...)
-			return
-		}
-	}
+	t.extra.unset(name)
 }
 
 // keep makes a string that is valid as long as the transaction runs.

@@ -11,7 +11,20 @@ type Set [4]uint64
 func Of(s string) Set {
 	// Variables instead of an array stay in registers, and a table has no branch to be mispredicted.
 	var low, high uint64
-	for i := 0; i < len(s); i++ {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := word(s[i : i+8])
+		if x&0x8080808080808080 != 0 {
+			return beyond(s[i:], low, high)
+		}
+		a, b, c, d := &bits64[x&0x7f], &bits64[x>>8&0x7f], &bits64[x>>16&0x7f], &bits64[x>>24&0x7f]
+		low |= a[0] | b[0] | c[0] | d[0]
+		high |= a[1] | b[1] | c[1] | d[1]
+		a, b, c, d = &bits64[x>>32&0x7f], &bits64[x>>40&0x7f], &bits64[x>>48&0x7f], &bits64[x>>56&0x7f]
+		low |= a[0] | b[0] | c[0] | d[0]
+		high |= a[1] | b[1] | c[1] | d[1]
+	}
+	for ; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			return beyond(s[i:], low, high)
 		}
@@ -20,6 +33,13 @@ func Of(s string) Set {
 		high |= b[1]
 	}
 	return Set{low, high}
+}
+
+// word is the eight bytes of s as a number: one load, as the compiler has it.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // beyond adds the bytes of s to those below 0x80.
@@ -91,6 +111,17 @@ func (s Set) Complement() Set { return Set{^s[0], ^s[1], ^s[2], ^s[3]} }
 // Within reports whether every byte of s is in t.
 func (s Set) Within(t Set) bool {
 	return s[0]&^t[0]|s[1]&^t[1]|s[2]&^t[2]|s[3]&^t[3] == 0
+}
+
+// String is the bytes of s, in order.
+func (s Set) String() string {
+	var b []byte
+	for c := range 256 {
+		if s.Has(byte(c)) {
+			b = append(b, byte(c))
+		}
+	}
+	return string(b)
 }
 
 // Empty reports whether s has no byte.

@@ -2,53 +2,39 @@ package pattern
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
 // automaton finds which of many literals occur in a value, without regard to the case of ASCII letters: an
-// Aho-Corasick automaton. Columns are classes of bytes that no literal tells apart. It never changes after it is built.
-//
-// The states of the last one or two bytes, in which it is nearly always, are in a table by these bytes. The children
-// of longer ones lie in one array at the state's base plus the class, rows interleaved. A state without the child
-// gives way to its longest suffix that has children; as that is shorter, there are no more such steps than bytes.
+// Aho-Corasick automaton with a table of all transitions. Columns are classes of bytes that no literal tells apart. A step
+// is one load, and nothing in it depends on what the text is: long values are read in several places at once. It never
+// changes after it is built.
 type automaton struct {
 	class   [256]uint8
-	columns int
-	pairs   []step   // pairs[previous*columns+class]
-	entries []entry  // an entry of another owner is none
-	fails   []uint32 // by base, the base of the longest suffix with children; 0 is the table of pairs
-	states  int
-	owners  [][]uint32 // the patterns of an output; none for output 0. Each is applied at most once for a value
+	shift   uint       // a row has 1<<shift columns
+	next    []uint16   // next[state<<shift+class]
+	speaks  uint16     // the first state with an output
+	output  []uint32   // by state from speaks on
+	longest int        // bytes of the longest literal
+	owners  [][]uint32 // the patterns of an output. Each is applied at most once for a value
 }
 
-// step is where a transition leads: the base of the state, and the number of its output.
-type step uint32
-
+// Limits on an automaton.
 const (
-	outputBits = 14
-	maxOutputs = 1 << outputBits
-	maxBase    = 1 << (32 - outputBits)
+	maxNumbers = 1<<16 - 1 // states
+	maxTable   = 4 << 20   // entries
+	// Longer literals make the table larger than they make the answer better: what is nominated is decided anyway.
+	literalLength = 8
 )
 
-func (s step) base() uint32   { return uint32(s) >> outputBits }
-func (s step) output() uint32 { return uint32(s) & (maxOutputs - 1) }
-
-// entry is a transition of the state with base owner.
-type entry struct {
-	owner uint32
-	to    step
-}
-
-// build makes the automaton of the literals of n patterns. Literals are cut to a common length where the tables
-// would be too large: a value that has a literal has its beginning.
+// build makes the automaton of the literals of n patterns. Literals are cut to a common length: a value that has a
+// literal has its beginning.
 func build(literals [][]string) *automaton {
-	for length := maxLiteral; ; length-- {
+	for length := literalLength; ; length-- {
 		t := newTrie(literals, length)
-		if length > 1 && t.size() > maxBase {
-			continue
-		}
-		if a := t.automaton(); a != nil {
-			return a
+		if length == 1 || t.size() <= maxNumbers && t.size()<<t.shift() <= maxTable {
+			return t.automaton()
 		}
 	}
 }
@@ -111,139 +97,62 @@ func (t *trie) insert(s string, pattern uint32) {
 	}
 }
 
-// automaton lays the states out; nil if it is too large.
+// shift is how many bits the number of a class has.
+func (t *trie) shift() uint { return uint(bits.Len(uint(t.columns - 1))) }
+
+// automaton makes the table. States with an output are the last ones.
 func (t *trie) automaton() *automaton {
-	order, fail := t.link()
-	a := &automaton{class: t.class, columns: t.columns, states: t.size(), owners: [][]uint32{nil}}
-	outputs := t.outputs(a, order)
-	if len(a.owners) > maxOutputs {
-		return nil
-	}
-	p := packer{columns: t.columns, owners: make([]uint32, t.columns), free: t.columns}
-	bases := make([]uint32, t.size())
-	for _, s := range order {
-		children := t.children(s)
-		switch {
-		case t.depth[s] < 2:
-			continue
-		case children == nil:
-			bases[s] = bases[fail[s]]
-		default:
-			bases[s] = p.place(children)
+	order := t.link()
+	a := &automaton{class: t.class, shift: t.shift()}
+	number := make([]uint16, t.size())
+	n := 0
+	for _, speaks := range []bool{false, true} {
+		if speaks {
+			a.speaks = uint16(n)
 		}
-		if bases[s] >= maxBase {
-			return nil
-		}
-	}
-	to := func(s int32) step { return step(bases[s]<<outputBits | outputs[s]) }
-	for previous := range t.columns {
-		for c := range t.columns {
-			a.pairs = append(a.pairs, to(t.at(t.at(0, previous), c)))
-		}
-	}
-	// A row may end before its last column: room for the columns of any base.
-	a.entries = make([]entry, len(p.owners)+t.columns)
-	a.fails = make([]uint32, len(p.owners))
-	for _, s := range order {
-		if children := t.children(s); t.depth[s] >= 2 && children != nil {
-			a.fails[bases[s]] = bases[fail[s]]
-			for _, c := range children {
-				a.entries[int(bases[s])+c] = entry{bases[s], to(t.at(s, c))}
+		for _, s := range order {
+			if len(t.owners[s]) > 0 == speaks {
+				number[s] = uint16(n)
+				n++
 			}
+		}
+	}
+	a.next = make([]uint16, t.size()<<a.shift)
+	a.output = make([]uint32, n-int(a.speaks))
+	outputs := map[string]uint32{}
+	for _, s := range order {
+		row := a.next[int(number[s])<<a.shift:]
+		for c := range t.columns {
+			row[c] = number[t.next[int(s)*t.columns+c]]
+		}
+		a.longest = max(a.longest, int(t.depth[s]))
+		if len(t.owners[s]) > 0 {
+			a.output[number[s]-a.speaks] = a.outputOf(outputs, t.owners[s])
 		}
 	}
 	return a
 }
 
-func (t *trie) at(s int32, class int) int32 { return t.next[int(s)*t.columns+class] }
-
-// children are the classes with which s is continued: other transitions lead to states that are no longer than s.
-func (t *trie) children(s int32) []int {
-	var out []int
-	for c := range t.columns {
-		if t.depth[t.at(s, c)] > t.depth[s] {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// outputs numbers the distinct sets of owners, by state; 0 is no owners.
-func (t *trie) outputs(a *automaton, order []int32) []uint32 {
-	out := make([]uint32, t.size())
-	known := map[string]uint32{}
+// outputOf finds or makes the output of these patterns.
+func (a *automaton) outputOf(known map[string]uint32, owners []uint32) uint32 {
+	slices.Sort(owners)
 	var key []byte
-	for _, s := range order {
-		if len(t.owners[s]) == 0 {
-			continue
-		}
-		slices.Sort(t.owners[s])
-		key = key[:0]
-		for _, p := range t.owners[s] {
-			key = binary.LittleEndian.AppendUint32(key, p)
-		}
-		number, ok := known[string(key)]
-		if !ok {
-			number = uint32(len(a.owners))
-			known[string(key)] = number
-			a.owners = append(a.owners, t.owners[s])
-		}
-		out[s] = number
+	for _, p := range owners {
+		key = binary.LittleEndian.AppendUint32(key, p)
 	}
-	return out
+	output, ok := known[string(key)]
+	if !ok {
+		output = uint32(len(a.owners))
+		known[string(key)] = output
+		a.owners = append(a.owners, owners)
+	}
+	return output
 }
 
-// packer finds places for rows in one array.
-type packer struct {
-	columns int
-	owners  []uint32 // by slot; 0 is free
-	used    []bool   // by base
-	free    int      // no slot before this one is free, the first columns apart: those stay so, for base 0
-}
-
-// place is the base of a row with these columns. Rows without any share base 0.
-func (p *packer) place(columns []int) uint32 {
-	if len(columns) == 0 {
-		return 0
-	}
-	for p.free < len(p.owners) && p.owners[p.free] != 0 {
-		p.free++
-	}
-	for base := max(p.free-columns[0], 1); ; base++ {
-		// The first free slot does not suit: so that time stays linear, it is given up.
-		if base > p.free+16*p.columns {
-			p.free += p.columns
-		}
-		for len(p.used) <= base {
-			p.used = append(p.used, false)
-		}
-		if !p.used[base] && p.fits(base, columns) {
-			p.used[base] = true
-			for _, c := range columns {
-				for len(p.owners) <= base+c {
-					p.owners = append(p.owners, 0)
-				}
-				p.owners[base+c] = uint32(base)
-			}
-			return uint32(base)
-		}
-	}
-}
-
-func (p *packer) fits(base int, columns []int) bool {
-	for _, c := range columns {
-		if base+c < p.columns || base+c < len(p.owners) && p.owners[base+c] != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// link fills in the missing transitions and the owners of suffixes, and returns the states in breadth-first order
-// with the longest suffix of each.
-func (t *trie) link() (order, fail []int32) {
-	fail = make([]int32, t.size())
-	order = []int32{0}
+// link fills in the missing transitions and the owners of suffixes, and returns the states in breadth-first order.
+func (t *trie) link() []int32 {
+	fail := make([]int32, t.size())
+	order := []int32{0}
 	for i := 0; i < len(order); i++ {
 		s := order[i]
 		if s != 0 {
@@ -262,7 +171,7 @@ func (t *trie) link() (order, fail []int32) {
 			}
 		}
 	}
-	return order, fail
+	return order
 }
 
 func merge(a, b []uint32) []uint32 {
@@ -274,47 +183,84 @@ func merge(a, b []uint32) []uint32 {
 	return a
 }
 
-// scan adds the patterns of all literals in value to out. seen has a bit for every output, all zero before and after.
-func (a *automaton) scan(value string, out, seen Bits) {
-	var base uint32
-	previous, columns := 0, a.columns
-	for i := 0; i < len(value); i++ {
-		class := int(a.class[value[i]])
-		var to step
-		for {
-			if base == 0 {
-				to = a.pairs[previous*columns+class]
-				break
-			}
-			if e := &a.entries[int(base)+class]; e.owner == base {
-				to = e.to
-				break
-			}
-			base = a.fails[base]
-		}
-		previous, base = class, to.base()
-		if o := to.output(); o != 0 {
-			seen.Set(int(o))
+// outputs are those that a scan came by. None are left after it.
+type outputs struct {
+	seen Bits
+	list []uint32
+}
+
+func (o *outputs) add(output uint32) {
+	if !o.seen.Has(int(output)) {
+		o.seen.Set(int(output))
+		o.list = append(o.list, output)
+	}
+}
+
+// parallel is from which length on a value is read in four places at once.
+const parallel = 96
+
+// scan adds the patterns of all literals in value to out.
+func (a *automaton) scan(value string, out Bits, found *outputs) {
+	if len(value) >= parallel {
+		a.scanLong(value, found)
+	} else {
+		a.scanFrom(value, 0, found)
+	}
+	for _, output := range found.list {
+		found.seen.clear(int(output))
+		for _, p := range a.owners[output] {
+			out.Set(int(p))
 		}
 	}
-	for w, word := range seen {
-		if word == 0 {
-			continue
-		}
-		seen[w] = 0
-		for output := range ones(w, word) {
-			for _, p := range a.owners[output] {
-				out.Set(int(p))
-			}
+	found.list = found.list[:0]
+}
+
+// scanFrom reads a text, from a state on.
+func (a *automaton) scanFrom(text string, at uint16, found *outputs) {
+	next, class, shift := a.next, &a.class, a.shift&15
+	for i := 0; i < len(text); i++ {
+		at = next[int(at)<<shift+int(class[text[i]])]
+		if at >= a.speaks {
+			found.add(a.output[at-a.speaks])
 		}
 	}
 }
 
+// scanLong reads the quarters of a value side by side: a processor waits for the table meanwhile. Each goes on beyond its
+// end as far as a literal may that began in it.
+func (a *automaton) scanLong(value string, found *outputs) {
+	quarter := len(value) / 4
+	v0, v1, v2, v3 := value[:quarter], value[quarter:2*quarter], value[2*quarter:3*quarter], value[3*quarter:4*quarter]
+	next, class, shift, speaks := a.next, &a.class, a.shift&15, a.speaks
+	var s0, s1, s2, s3 uint16
+	for i := 0; i < len(v0) && i < len(v1) && i < len(v2) && i < len(v3); i++ {
+		s0 = next[int(s0)<<shift+int(class[v0[i]])]
+		s1 = next[int(s1)<<shift+int(class[v1[i]])]
+		s2 = next[int(s2)<<shift+int(class[v2[i]])]
+		s3 = next[int(s3)<<shift+int(class[v3[i]])]
+		if max(s0, s1, s2, s3) >= speaks {
+			for _, at := range [...]uint16{s0, s1, s2, s3} {
+				if at >= speaks {
+					found.add(a.output[at-speaks])
+				}
+			}
+		}
+	}
+	for i, at := range [...]uint16{s0, s1, s2} {
+		end := (i + 1) * quarter
+		a.scanFrom(value[end:end+min(a.longest-1, len(value)-end)], at, found)
+	}
+	a.scanFrom(value[4*quarter:], s3, found)
+}
+
 // bytes is the memory of the tables.
 func (a *automaton) bytes() int {
-	n := 4*len(a.pairs) + 8*len(a.entries) + 4*len(a.fails)
+	n := 2*len(a.next) + 4*len(a.output)
 	for _, o := range a.owners {
 		n += 24 + 4*len(o)
 	}
 	return n
 }
+
+// states is how many states there are.
+func (a *automaton) states() int { return len(a.next) >> a.shift }

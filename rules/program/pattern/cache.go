@@ -8,13 +8,19 @@ import (
 	"slices"
 	"sync"
 	"weak"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // Source is a pattern that is not compiled yet.
 type Source struct {
 	Kind    Kind
-	Text    string   // the argument; not of Phrases
+	Text    string   // the argument, or the bytes; not of Phrases
 	Phrases []string // of Phrases
+	// May, of Bytes, says whether a value may match that has one of the bytes; nil says that it may. Mask is the set of its
+	// bytes. It is known by Name.
+	May  func(value string, mask byteset.Set) bool
+	Name string
 }
 
 // Compile compiles the source.
@@ -24,6 +30,8 @@ func (s Source) Compile() (*Pattern, error) {
 		return NewRegexp(s.Text)
 	case Phrases:
 		return NewPhrases(s.Phrases), nil
+	case Bytes:
+		return NewBytes(byteset.Of(s.Text), s.May), nil
 	}
 	return NewLiteral(s.Kind, s.Text), nil
 }
@@ -37,6 +45,7 @@ func (s Source) key() [sha256.Size]byte {
 	}
 	h.Write([]byte{byte(s.Kind)})
 	write(s.Text)
+	write(s.Name)
 	for _, p := range s.Phrases {
 		write(p)
 	}

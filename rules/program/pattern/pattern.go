@@ -18,6 +18,7 @@ const (
 	Equals                 // @streq
 	BeginsWith             // @beginsWith
 	EndsWith               // @endsWith
+	Bytes                  // other operators: they match no value that has none of these bytes
 )
 
 // Pattern is what an operator looks for, compiled. It is immutable and may be in any number of sets.
@@ -27,7 +28,8 @@ type Pattern struct {
 	shapes  []shape // by alphabet
 	minimum int     // bytes of the shortest match
 	need    *need
-	dfa     *dfa // of a regular expression; nil if it is too large
+	may     func(value string, mask byteset.Set) bool // of Bytes
+	dfa     *dfa                                      // of a regular expression; nil if it is too large
 }
 
 // shape is what is left of a pattern for values of an alphabet.
@@ -60,7 +62,7 @@ func (p *Pattern) Decides() bool {
 	switch p.kind {
 	case Regexp:
 		return p.dfa != nil && p.dfa.exact
-	case Phrases:
+	case Phrases, Bytes:
 		return false
 	}
 	return true
@@ -83,6 +85,28 @@ func (p *Pattern) Match(value string) bool {
 	return undecided.match(value, t)
 }
 
+// Minimum is how many bytes the shortest match has.
+func (p *Pattern) Minimum() int { return p.minimum }
+
+// Needs returns bytes of which every match has one, as few as are known; ok is false if none are.
+func (p *Pattern) Needs() (set byteset.Set, ok bool) {
+	switch {
+	case p.need != nil:
+		return weaken(p.need).any, true
+	case p.kind != Regexp && p.shapes[len(alphabets)-1].literals != nil:
+		// Letters and digits do not tell: nearly every value has those.
+		for _, literal := range p.shapes[len(alphabets)-1].literals {
+			marks := byteset.Of(literal).Minus(alphanumeric)
+			if marks.Empty() {
+				return set, false
+			}
+			set = set.Union(marks)
+		}
+		return set, true
+	}
+	return set, false
+}
+
 // NewPhrases compiles the words of @pm or of a file, as the operator splits and lower-cases them. An empty phrase
 // occurs in every value.
 func NewPhrases(phrases []string) *Pattern {
@@ -97,6 +121,16 @@ func NewPhrases(phrases []string) *Pattern {
 		p.minimum = min(p.minimum, len(s))
 	}
 	p.shapes = shapesOf(minimal(unique(all)))
+	return p
+}
+
+// NewBytes is for an operator that matches no value without one of the bytes, and none of which may, unless it is nil, says
+// that it does not.
+func NewBytes(set byteset.Set, may func(value string, mask byteset.Set) bool) *Pattern {
+	p := &Pattern{kind: Bytes, text: set.String(), minimum: 1, need: &need{any: set}, may: may}
+	for _, a := range alphabets {
+		p.shapes = append(p.shapes, shape{possible: a.Intersects(set)})
+	}
 	return p
 }
 
@@ -154,6 +188,8 @@ func (p *Pattern) precheck(value string, mask byteset.Set) (possible bool, undec
 		return strings.HasSuffix(value, p.text), nil
 	case Regexp:
 		return p.need.met(mask), p.dfa
+	case Bytes:
+		return p.need.met(mask) && (p.may == nil || p.may(value, mask)), nil
 	}
 	return true, nil
 }

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"math/bits"
 	"slices"
 
 	"gatehouse/rules/program/byteset"
@@ -10,7 +11,7 @@ import (
 type Set struct {
 	patterns []*Pattern
 	stages   []stage // by alphabet
-	scratch  int     // words of Scratch.seen
+	scratch  int     // words of a scratch's outputs
 }
 
 // stage is the first look at values of one alphabet.
@@ -37,7 +38,6 @@ func NewSet(patterns []*Pattern) *Set {
 func newStage(patterns []*Pattern, alphabet int) stage {
 	st := stage{always: newBits(len(patterns)), sought: newBits(len(patterns))}
 	found := make([][]string, len(patterns))
-	count := 0
 	for j, p := range patterns {
 		switch sh := p.shapes[alphabet]; {
 		case !sh.possible:
@@ -46,16 +46,13 @@ func newStage(patterns []*Pattern, alphabet int) stage {
 		default:
 			st.sought.Set(j)
 			found[j] = sh.literals
-			count += len(sh.literals)
 		}
 	}
 	st.automaton = build(found)
-	if count <= fewLiterals {
-		st.spelled = make([]byteset.Set, 0, count)
-		for _, set := range found {
-			for _, literal := range set {
-				st.spelled = append(st.spelled, byteset.Of(literal))
-			}
+	if all := slices.Concat(found...); len(all) <= fewLiterals {
+		st.spelled = make([]byteset.Set, 0, len(all))
+		for _, literal := range all {
+			st.spelled = append(st.spelled, byteset.Of(literal))
 		}
 	}
 	return st
@@ -63,15 +60,16 @@ func newStage(patterns []*Pattern, alphabet int) stage {
 
 // Scratch is the memory that Nominate works in. It belongs to one goroutine and one set.
 type Scratch struct {
-	nominated, seen Bits
-	lanes           lanes
-	threads         threads
-	running         [laneCount]int // the patterns in the lanes
+	nominated Bits
+	outputs   outputs
+	lanes     lanes
+	threads   threads
+	running   [laneCount]int // the patterns in the lanes
 }
 
 // NewScratch makes a scratch for the set.
 func (s *Set) NewScratch() *Scratch {
-	return &Scratch{nominated: newBits(len(s.patterns)), seen: make(Bits, s.scratch)}
+	return &Scratch{nominated: newBits(len(s.patterns)), outputs: outputs{seen: make(Bits, s.scratch)}}
 }
 
 // Nominate answers the patterns among want that value may match; all others do not match it. A nil want is all
@@ -91,7 +89,7 @@ func (s *Set) Nominate(scratch *Scratch, value string, mask byteset.Set, want Bi
 		}
 	}
 	if sought && st.canHave(mask) {
-		st.automaton.scan(value, out, scratch.seen)
+		st.automaton.scan(value, out, &scratch.outputs)
 		if want != nil {
 			out.and(want)
 		}
@@ -117,17 +115,9 @@ func (st *stage) canHave(mask byteset.Set) bool {
 // decide leaves out of the nominated patterns those that do not match.
 func (s *Set) decide(scratch *Scratch, value string, mask byteset.Set) {
 	out, l := scratch.nominated, &scratch.lanes
-	flush := func() {
-		l.run(value, &scratch.threads)
-		for k, i := range scratch.running[:l.used] {
-			if !l.found[k] {
-				out.clear(i)
-			}
-		}
-		l.used = 0
-	}
-	for w := range out {
-		for i := range ones(w, out[w]) {
+	for w, word := range out {
+		for ; word != 0; word &= word - 1 {
+			i := w*64 + bits.TrailingZeros64(word)
 			possible, undecided := s.patterns[i].precheck(value, mask)
 			switch {
 			case !possible:
@@ -140,14 +130,25 @@ func (s *Set) decide(scratch *Scratch, value string, mask byteset.Set) {
 			default:
 				scratch.running[l.used] = i
 				if l.add(undecided); l.used == laneCount {
-					flush()
+					scratch.runLanes(value)
 				}
 			}
 		}
 	}
 	if l.used > 0 {
-		flush()
+		scratch.runLanes(value)
 	}
+}
+
+// runLanes decides the patterns in the lanes.
+func (s *Scratch) runLanes(value string) {
+	s.lanes.run(value, &s.threads)
+	for k, i := range s.running[:s.lanes.used] {
+		if !s.lanes.found[k] {
+			s.nominated.clear(i)
+		}
+	}
+	s.lanes.used = 0
 }
 
 // Stats is how large a set is.
@@ -165,7 +166,7 @@ type Stats struct {
 func (s *Set) Stats() Stats {
 	out := Stats{Patterns: len(s.patterns)}
 	for i, st := range s.stages {
-		out.States += st.automaton.states
+		out.States += st.automaton.states()
 		out.Bytes += st.automaton.bytes()
 		out.Always = append(out.Always, st.always.Len())
 		impossible := 0

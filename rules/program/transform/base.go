@@ -16,6 +16,20 @@ func base64DecodeExt(s *Scratch, in string) (string, bool, error) {
 	return s.Keep(decode64(s.Room(len(in)), in, true)), true, nil
 }
 
+// base64Reaches counts digits until there are enough.
+func base64Reaches(in string, n int) bool {
+	digits := 0
+	for i := 0; i < len(in) && digits*3/4 < n; i++ {
+		switch c := in[i]; {
+		case digit64(c, false) < 64:
+			digits++
+		case c != '\r' && c != '\n':
+			return false
+		}
+	}
+	return digits*3/4 >= n
+}
+
 func decode64(b []byte, in string, forgiving bool) []byte {
 	var bits uint32
 	digits := 0

@@ -9,7 +9,7 @@ import (
 
 // normalisePath resolves "//", "." and "..", and keeps a slash at the end. The path "/" becomes "//".
 func normalisePath(s *Scratch, in string) (string, bool, error) {
-	if in == "" || normalisePathStays(byteset.Set{}, in) {
+	if in == "" || namesStay(in) {
 		return in, false, nil
 	}
 	b := cleanPath(s.Room(len(in)+1), in, '/')
@@ -24,9 +24,16 @@ func (s *Scratch) result(b []byte, in string) (string, bool, error) {
 	return s.Keep(b), true, nil
 }
 
-// normalisePathStays looks for a name that is empty, "." or "..". Only the first may be empty, of a path that has a
-// second, and the last.
-func normalisePathStays(_ byteset.Set, in string) bool {
+func normalisePathStays(mask byteset.Set, in string) bool {
+	if !mask.Has('/') {
+		return in != "." && in != ".."
+	}
+	return namesStay(in)
+}
+
+// namesStay looks for a name that is empty, "." or "..". Only the first may be empty, of a path that has a second, and the
+// last.
+func namesStay(in string) bool {
 	for start := 0; start < len(in); {
 		name := in[start:]
 		if end := strings.IndexByte(name, '/'); end >= 0 {
@@ -93,6 +100,9 @@ func normalisePathWin(s *Scratch, in string) (string, bool, error) {
 func normalisePathWinStays(mask byteset.Set, in string) bool {
 	if mask.Has('\\') || mask.Has(':') || !normalisePathStays(mask, in) {
 		return false
+	}
+	if !mask.Has('/') {
+		return in == "" || in[len(in)-1] != '.' && in[len(in)-1] != ' '
 	}
 	for i := range len(in) {
 		if (in[i] == '.' || in[i] == ' ') && (i+1 == len(in) || in[i+1] == '/') {

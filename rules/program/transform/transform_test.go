@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -33,6 +34,17 @@ func check(t *testing.T, r *reference, name, in string) {
 	for _, m := range []byteset.Set{mask, mask.Union(byteset.Range(0, 127)), mask.Union(byteset.Range(0, 255))} {
 		if f.Unchanged(m, in) && !same {
 			t.Errorf("t:%s is said to leave %q, and gives %q, changed %v, error %v", name, in, out, changed, err)
+		}
+	}
+	if all := mask.Union(f.Adds()); !byteset.Of(out).Within(all) {
+		t.Errorf("%s(%q) = %q has bytes that neither the value nor Adds has", name, in, out)
+	}
+	if float64(len(out)) > f.Grows()*float64(len(in)) && !math.IsInf(f.Grows(), 1) {
+		t.Errorf("%s(%q) = %q is longer than Grows says", name, in, out)
+	}
+	for _, n := range []int{0, 1, len(out) / 2, len(out)} {
+		if n <= len(out) && !f.Reaches(in, n) {
+			t.Errorf("%s(%q) has %d bytes, and is said not to reach %d", name, in, len(out), n)
 		}
 	}
 	if set, ok := f.Relevant(); ok && !set.Intersects(mask) && !same {

@@ -100,3 +100,28 @@ SecRule TX:/n_(.*)/ "@eq 1" "id:7,phase:2,pass,log"
 		}
 	}
 }
+
+// TestStepsAfterShortTexts has rules whose patterns are longer than the text of a step, and others after it whose are not.
+func TestStepsAfterShortTexts(t *testing.T) {
+	text := `
+SecRule ARGS "@contains the_long_text_of_many_bytes" "id:1,phase:2,pass,log,t:none,t:base64Decode"
+SecRule ARGS "@streq abc" "id:2,phase:2,pass,log,t:none,t:base64Decode,t:lowercase"
+SecRule ARGS "@streq 3" "id:3,phase:2,pass,log,t:none,t:base64Decode,t:length"
+SecRule ARGS "@contains the_long_text_of_many_bytes" "id:4,phase:2,pass,log,multiMatch,t:none,t:base64Decode,t:lowercase,t:hexEncode"
+SecRule ARGS "@streq 616263" "id:5,phase:2,pass,log,t:none,t:base64Decode,t:lowercase,t:hexEncode"
+`
+	p := rules.Policy{Name: "short", Limits: rules.Limits{Arguments: 10, JSONDepth: 10}, Sources: []rules.Source{{Name: "text", Text: text}}}
+	program, reference := load(t, engine.Options{Target: target}, p), load(t, engine.Options{Mode: engine.Reference, Target: target}, p)
+	matched := 0
+	for _, v := range []string{"QUJD", "Q", "", "QUJD.", "QUJD" + strings.Repeat(".", 60), "dGhlX2xvbmdfdGV4dF9vZl9tYW55X2J5dGVz"} {
+		wire := []byte("GET /?q=" + v + " HTTP/1.1\r\nHost: shop.example.com\r\n\r\n")
+		got := judge(t, program, wire, false)
+		matched += len(got.Matches)
+		if diff := differ(t, reference, wire, false, got); diff != "" {
+			t.Errorf("%q (-reference +program):\n%s", v, diff)
+		}
+	}
+	if matched < 6 {
+		t.Errorf("%d matches", matched)
+	}
+}

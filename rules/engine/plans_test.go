@@ -119,8 +119,10 @@ SecRule ARGS "@detectSQLi" "id:10,phase:2,pass,log,t:none,t:cssDecode"
 	program, reference := load(t, engine.Options{Target: target}, p), load(t, engine.Options{Mode: engine.Reference, Target: target}, p)
 	compiled(t, program)
 	matched := 0
-	for _, v := range []string{"QUJD", "Q", "", "QUJD.", "QUJD" + strings.Repeat(".", 60), "dGhlX2xvbmdfdGV4dF9vZl9tYW55X2J5dGVz", "VU5JT04gU0VMRUNU",
-		"%253CA%253E", "%5Cx3cA>", "%253BB", ".%00.x", "%26lt;script>alert(1)", "1%5C27+or+1=1+--+"} {
+	for _, v := range []string{
+		"QUJD", "Q", "", "QUJD.", "QUJD" + strings.Repeat(".", 60), "dGhlX2xvbmdfdGV4dF9vZl9tYW55X2J5dGVz", "VU5JT04gU0VMRUNU",
+		"%253CA%253E", "%5Cx3cA>", "%253BB", ".%00.x", "%26lt;script>alert(1)", "1%5C27+or+1=1+--+",
+	} {
 		wire := []byte("GET /?q=" + v + " HTTP/1.1\r\nHost: shop.example.com\r\n\r\n")
 		got := judge(t, program, wire, false)
 		matched += len(got.Matches)

@@ -69,6 +69,7 @@ type Engine struct {
 	reference *coraza.Engine
 	compiler  *compile.Compiler
 	trees     *resolve.Cache
+	loaded    loaded
 	sampler   *sampler // nil if nothing is sampled
 }
 
@@ -128,6 +129,10 @@ func (e *Engine) Load(p rules.Policy) (rules.RuleSet, error) {
 }
 
 func (e *Engine) load(p rules.Policy) (rules.RuleSet, error) {
+	key := digestOf(p)
+	if j := e.loaded.find(key); j != nil {
+		return e.onProgram(j, p), nil
+	}
 	reference, err := e.reference.Load(p)
 	if err != nil {
 		return nil, err
@@ -153,11 +158,18 @@ func (e *Engine) load(p rules.Policy) (rules.RuleSet, error) {
 	if err := reference.Close(); err != nil {
 		return nil, err
 	}
-	set := &onProgram{RuleSet: compiled, engine: e, coverage: coverage}
+	j := &ready{set: compiled, coverage: coverage}
+	e.loaded.keep(key, j)
+	return e.onProgram(j, p), nil
+}
+
+// onProgram has a program run a policy.
+func (e *Engine) onProgram(j *ready, p rules.Policy) *onProgram {
+	set := &onProgram{RuleSet: j.set, engine: e, ready: j}
 	if e.sampler != nil {
 		set.policy = e.sampler.retain(p)
 	}
-	return set, nil
+	return set
 }
 
 // Close stops what the engine does beside its transactions, and waits for it. Rule sets can be used on.
@@ -243,9 +255,9 @@ func (s *onReference) Coverage() Coverage { return s.coverage }
 // onProgram is a policy that a program runs.
 type onProgram struct {
 	rules.RuleSet
-	engine   *Engine
-	coverage Coverage
-	policy   *sampledPolicy // nil if nothing is sampled
+	engine *Engine
+	ready  *ready
+	policy *sampledPolicy // nil if nothing is sampled
 }
 
 // Begin starts the transaction of a request.
@@ -258,7 +270,7 @@ func (s *onProgram) Begin(r *rules.Request) rules.Transaction {
 }
 
 // Coverage says how many rules are compiled.
-func (s *onProgram) Coverage() Coverage { return s.coverage }
+func (s *onProgram) Coverage() Coverage { return s.ready.coverage }
 
 // Close frees the rule set, and what is kept to sample it.
 func (s *onProgram) Close() error {

@@ -65,6 +65,10 @@ func (s *Shop) routes() http.Handler {
 		header.Set("Content-Security-Policy", contentPolicy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "same-origin")
+		if r.RequestURI == "*" { // OPTIONS *, which the mux answers without a word
+			s.notFound(w, r)
+			return
+		}
 		if handler, pattern := mux.Handler(r); pattern == "" && refusal(handler, r) == http.StatusNotFound {
 			s.notFound(w, r)
 			return

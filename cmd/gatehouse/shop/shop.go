@@ -90,6 +90,9 @@ func (s *Shop) Start(addr string) error {
 		IdleTimeout:       2 * time.Minute, // longer than any client of ours keeps an idle connection
 		BaseContext:       func(net.Listener) context.Context { return streams },
 		ErrorLog:          zap.NewStdLog(s.log),
+
+		// OPTIONS * goes to the handler like every other request: net/http would answer it with an empty 200.
+		DisableGeneralOptionsHandler: true,
 	}
 	s.address, s.cancel, s.served = listener.Addr().String(), cancel, make(chan error, 1)
 	server, served := s.server, s.served

@@ -1,9 +1,11 @@
 package shop
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -33,6 +35,30 @@ func stop(t *testing.T, s *Shop) {
 	defer cancel()
 	if err := s.Stop(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOptionsOfTheServer: OPTIONS * has an answer of the shop's own, as every request has, and not an empty 200.
+func TestOptionsOfTheServer(t *testing.T) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(start(t), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: shop.example\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusNotFound || len(body) == 0 {
+		t.Errorf("status %d with %d bytes", response.StatusCode, len(body))
 	}
 }
 

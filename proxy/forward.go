@@ -10,6 +10,7 @@ import (
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
+	"gatehouse/proxy/reply"
 	"gatehouse/proxy/upstream"
 )
 
@@ -181,7 +182,7 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 			return
 		}
 	}
-	for name, values := range reply.Trailer {
+	for name, values := range replyHeaders(reply.Trailer) {
 		h[http.TrailerPrefix+name] = values
 	}
 }
@@ -194,13 +195,14 @@ func (x *exchange) endUpload() {
 	}
 }
 
-// replyHeaders gives the end-to-end fields of an upstream's reply.
+// replyHeaders gives the end-to-end fields of an upstream's reply, or of its trailer. An incident is the gateway's alone to tell: a client
+// that was told of one by an upstream would ask for what no record holds.
 func replyHeaders(from http.Header) http.Header {
 	named := from["Connection"]
 	h := make(http.Header, len(from))
 	for name, values := range from {
 		switch name {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade":
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", reply.IncidentHeader:
 		default:
 			if len(named) == 0 || !tokens(named, name) {
 				h[name] = values

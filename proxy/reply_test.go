@@ -22,6 +22,7 @@ func TestReplyHeader(t *testing.T) {
 		{"Content-Type is kept", "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 2\r\n\r\nok", "Content-Type", []string{"text/x"}},
 		{"fields that Connection names end here", "HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok", "X-Hop", nil},
 		{"several values", "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok", "Set-Cookie", []string{"a=1", "b=2"}},
+		{"an incident is the gateway's to tell", "HTTP/1.1 200 OK\r\nX-Gatehouse-Incident: GH-FAKE\r\nContent-Length: 2\r\n\r\nok", "X-Gatehouse-Incident", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			upstream := proxytest.NewUpstream(t)
@@ -35,6 +36,25 @@ func TestReplyHeader(t *testing.T) {
 				t.Errorf("%s: %q, want %q", tt.field, got, tt.want)
 			}
 		})
+	}
+}
+
+// TestReplyTrailer shows that trailers arrive, without the fields that are the gateway's to write.
+func TestReplyTrailer(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) {
+		io.WriteString(w, "HTTP/1.1 200 OK\r\nTrailer: X-Sum, X-Gatehouse-Incident\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Gatehouse-Incident: GH-FAKE\r\n\r\n")
+	}
+	g := proxytest.Start(t, application(upstream.URL, "block", ""))
+	response, body := proxytest.Raw(t, g.URL, get("/"))
+	if response == nil {
+		t.Fatal("no response")
+	}
+	if body != "ok" || response.Trailer.Get("X-Sum") != "1" {
+		t.Errorf("body %q, trailer %v", body, response.Trailer)
+	}
+	if got := response.Trailer["X-Gatehouse-Incident"]; len(got) > 0 {
+		t.Errorf("the client was told of incident %q", got)
 	}
 }
 

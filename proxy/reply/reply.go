@@ -16,6 +16,9 @@ import (
 	"gatehouse/proxy/event"
 )
 
+// IncidentHeader carries the incident ID.
+const IncidentHeader = "X-Gatehouse-Incident"
+
 // Format is the form of a reply.
 type Format int
 
@@ -120,7 +123,7 @@ func (p *Reply) render(format Format, set func(name, value string)) (int, []byte
 	set("Cache-Control", "no-store")
 	set("X-Content-Type-Options", "nosniff")
 	if p.Incident != "" {
-		set("X-Gatehouse-Incident", p.Incident)
+		set(IncidentHeader, p.Incident)
 	}
 	if p.RetryAfter > 0 {
 		set("Retry-After", strconv.FormatInt(int64(math.Ceil(p.RetryAfter.Seconds())), 10))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -50,7 +51,8 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text + "\n")) // a client that is gone needs no answer
 }
 
-// localOnly lets in peers on this host alone.
+// localOnly lets in peers on this host alone, and of those only requests that name it by its address or as localhost: a
+// page in a browser here could have the name of its own site resolve to this host and read what is answered.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -59,8 +61,24 @@ func localOnly(next http.Handler) http.Handler {
 			answer(w, http.StatusForbidden, "only from the gateway's own host")
 			return
 		}
+		if !namesThisHost(r.Host) {
+			answer(w, http.StatusForbidden, "only by an IP address or as localhost")
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// namesThisHost says whether a Host field is localhost or an IP literal, each with or without a port. No name that a DNS
+// server could answer for is either.
+func namesThisHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	} else if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil || strings.EqualFold(host, "localhost")
 }
 
 // Status is what /status shows.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,6 +83,47 @@ func TestStatusPage(t *testing.T) {
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/debug/pprof/": 200, "/nonsense": 404} {
 		if code, _ := g.Admin(path); code != want {
 			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+	}
+}
+
+// TestLocalPagesByName: a page in a browser on this host, whose site's name was made to resolve to 127.0.0.1, reads
+// neither /status nor profiles.
+func TestLocalPagesByName(t *testing.T) {
+	g := proxytest.Start(t, application(proxytest.NewUpstream(t).URL, "disabled", ""))
+	for host, want := range map[string]int{
+		"127.0.0.1": 200, "127.0.0.1:7391": 200, "[::1]": 200, "[::1]:7391": 200, "localhost": 200, "LocalHost:7391": 200,
+		"evil.example": 403, "evil.example:7391": 403, "localhost.evil.example": 403, "127.0.0.1.evil.example": 403,
+	} {
+		for _, path := range []string{"/status", "/debug/pprof/", "/debug/pprof/heap"} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.AdminURL(path), http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Host = host
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s by %s: %d, want %d", path, host, response.StatusCode, want)
+			}
+		}
+	}
+	for _, path := range []string{"/metrics", "/livez", "/readyz"} { // these any peer may read, by any name
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.AdminURL(path), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = "gateway-7.pods.example"
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != 200 {
+			t.Errorf("%s: %d", path, response.StatusCode)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"gatehouse/proxy/listener"
 	"gatehouse/proxy/upstream"
 	"gatehouse/rules"
+	"gatehouse/rules/body"
 )
 
 // Inspector judges requests offline, by the same code that serves them: nothing is sent anywhere. It is safe for
@@ -32,7 +33,9 @@ type Report struct {
 	Access event.Access
 	Event  *event.Event  // nil if the request makes none
 	Result *rules.Result // nil if the rules were not asked
-	Engine string        // that judged the request: EngineProgram or EngineReference; empty if the rules were not asked
+	// XML says what the values of an XML body stand under, as in event.Event.
+	XML    *body.XMLOrigins
+	Engine string // that judged the request: EngineProgram or EngineReference; empty if the rules were not asked
 	// Forwarded says that the upstream would have been asked; Target is the request target that it would have got.
 	Forwarded bool
 	Target    string

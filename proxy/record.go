@@ -155,6 +155,7 @@ func (x *exchange) event(outcome *inspect.Outcome) *event.Event {
 		e.Detail = x.refusal.Detail
 	}
 	if outcome != nil {
+		e.XML = outcome.XML
 		if outcome.Detail != "" && (x.refusal == nil || outcome.Verdict == event.Block) {
 			e.Detail = outcome.Detail
 		}
@@ -187,6 +188,6 @@ func (x *exchange) report(e *event.Event, outcome *inspect.Outcome) {
 	}
 	report.Access, report.Event = x.access, e
 	if outcome != nil && outcome.Result != nil {
-		report.Result, report.Engine = outcome.Result, x.app.coverage.Engine
+		report.Result, report.Engine, report.XML = outcome.Result, x.app.coverage.Engine, outcome.XML
 	}
 }

@@ -208,7 +208,7 @@ func passed(r *proxy.Report) *event.Event {
 		UpstreamStatus: a.UpstreamStatus, Revision: a.Revision,
 	}
 	if r.Result != nil {
-		e.Scores, e.Rules = r.Result.Scores, r.Result.Matches
+		e.Scores, e.Rules, e.XML = r.Result.Scores, r.Result.Matches, r.XML
 	}
 	return e
 }

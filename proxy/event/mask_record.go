@@ -30,8 +30,9 @@ func identifier(s string) string {
 // Event gives a copy of e with its secrets masked. What a rule matched is shown unless it stands under a secret name or
 // is a secret by its form. e is not changed.
 func (m *Masker) Event(e *Event) *Event {
-	p := &pass{m: m, collect: true}
+	p := &pass{m: m, collect: true, xml: m.secretsOf(e.XML)}
 	out := *e
+	out.XML = nil
 	out.RequestID = identifier(e.RequestID)
 	out.Method = p.text(e.Method)
 	out.Host = p.text(e.Host)
@@ -52,8 +53,9 @@ func (m *Masker) Event(e *Event) *Event {
 				listed[i] = true
 			}
 		}
-		listed[i] = listed[i] || p.namesSecret(r.Data)
+		listed[i] = listed[i] || p.namesSecret(r.Data) || p.xml.holds() && unplaced(r.Targets)
 	}
+	p.collectXML(e.XML)
 	// What rules derive from values (captures, macros in messages) carries no name: it is compared with the secrets
 	// that the first round has found.
 	slices.SortFunc(p.secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
@@ -62,6 +64,9 @@ func (m *Masker) Event(e *Event) *Event {
 	for i := range out.Rules {
 		r := &out.Rules[i]
 		r.Message = p.derived(p.text(r.Message))
+		if listed[i] && r.Rule <= lastOwnRule {
+			r.Message = p.words(r.Message)
+		}
 		switch {
 		case r.Data == "":
 		case listed[i]:
@@ -71,7 +76,15 @@ func (m *Masker) Event(e *Event) *Event {
 		}
 		for j := range r.Targets {
 			t := &r.Targets[j]
-			if kindOf(t.Variable) != derivedValue {
+			switch kindOf(t.Variable) {
+			case derivedValue:
+			case xmlValue:
+				t.Value = p.derived(t.Value)
+				continue
+			default:
+				continue
+			}
+			if p.xml.holds() && len(t.Value) < 4 && !p.xml.secret[t.Value] { // a score, a count
 				continue
 			}
 			if listed[i] && t.Value != "" && !masked(t.Value) {
@@ -97,8 +110,12 @@ func (p *pass) target(t *rules.MatchedTarget) finding {
 	_, key, _ := strings.Cut(t.Variable, ":")
 	_, name, _ := strings.Cut(t.Target, ":")
 	kind := kindOf(t.Variable)
-	if t.Variable == "" && strings.HasPrefix(t.Target, "header:") {
+	switch {
+	case t.Variable != "":
+	case strings.HasPrefix(t.Target, "header:"):
 		kind, key = headerValue, name
+	case strings.HasPrefix(t.Target, "xml:"):
+		kind = xmlValue
 	}
 	value := t.Value
 	secret := p.m.Secret(key) || p.m.Secret(name)
@@ -115,6 +132,10 @@ func (p *pass) target(t *rules.MatchedTarget) finding {
 		t.Value = clip(value, func(s string) string { return p.query(s, 0) })
 	case bodyValue:
 		t.Value = p.body(value)
+		secret = secret || p.xml.holds() // the whole of it
+	case xmlValue:
+		t.Value = clip(value, p.xmlText)
+		secret = secret || !p.xml.shows(value) || strings.HasPrefix(strings.ToUpper(t.Variable), "RESPONSE_")
 	default:
 		t.Value = clip(value, func(s string) string { return p.value(s, 0) })
 	}
@@ -173,6 +194,22 @@ func (p *pass) derived(s string) string {
 	return s
 }
 
+// lastOwnRule is the last id of operators' own rules, whose messages may show what they matched.
+const lastOwnRule = 99_999
+
+// words masks those words of a message that are part of a secret.
+func (p *pass) words(s string) string {
+	fields := strings.Split(s, " ")
+	for i, f := range fields {
+		if len(f) >= 3 && slices.ContainsFunc(p.secrets, func(secret string) bool {
+			return strings.Contains(strings.ToLower(secret), strings.ToLower(f))
+		}) {
+			fields[i] = hide(len(f))
+		}
+	}
+	return strings.Join(fields, " ")
+}
+
 func masked(s string) bool { return strings.HasPrefix(s, "***(") }
 
 // valueKind is what the value of a SecLang variable is.
@@ -185,6 +222,7 @@ const (
 	urlValue                      // a request target
 	queryValue                    // a query
 	bodyValue                     // a whole body
+	xmlValue                      // a text or attribute of an XML body
 	derivedValue                  // made by rules
 )
 
@@ -201,6 +239,9 @@ func kindOf(variable string) valueKind {
 		return bodyValue
 	case "TX", "MATCHED_VAR", "MATCHED_VARS", "RULE", "ENV", "GLOBAL", "IP", "SESSION", "USER", "UNIQUE_ID":
 		return derivedValue
+	}
+	if base == "XML" || base == "REQUEST_XML" || base == "RESPONSE_XML" {
+		return xmlValue
 	}
 	if strings.HasSuffix(base, "_NAMES") || base == "MATCHED_VAR_NAME" {
 		return nameValue

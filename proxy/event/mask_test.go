@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/rules"
+	"gatehouse/rules/body"
 )
 
 func TestSecretNames(t *testing.T) {
@@ -192,6 +193,89 @@ func TestMatchedValues(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestXMLValues: rules see the values of an XML body without the names that they stand under.
+func TestXMLValues(t *testing.T) {
+	const secret = "hunter2 <script>"
+	const shown = "an ordinary 'attack'"
+	escape := strings.NewReplacer("<", "&lt;", "'", "&apos;").Replace
+	for name, c := range map[string]struct {
+		document string
+		hidden   bool // the secret
+	}{
+		"element":               {"<a><password>" + escape(secret) + "</password><b>" + escape(shown) + "</b></a>", true},
+		"prefix":                {"<w:a xmlns:w='urn:w'><w:Password Type='x'>" + escape(secret) + "</w:Password><b>" + escape(shown) + "</b></w:a>", true},
+		"below":                 {"<a><credentials><user><x>" + escape(secret) + "</x></user></credentials><b>" + escape(shown) + "</b></a>", true},
+		"CDATA":                 {"<a><token><![CDATA[" + secret + "]]></token><b>" + escape(shown) + "</b></a>", true},
+		"comment":               {"<a><token><!--" + secret + "--></token><b>" + escape(shown) + "</b></a>", true},
+		"pieces":                {"<a><token>" + escape(secret) + "<x/> more</token><b>" + escape(shown) + "</b></a>", true},
+		"attribute":             {"<a apiKey='" + escape(secret) + "'><b>" + escape(shown) + "</b></a>", true},
+		"attribute below":       {"<secret><b c='" + escape(secret) + "'/></secret>", true},
+		"named by an attribute": {"<a><field name='password'>" + escape(secret) + "</field><b>" + escape(shown) + "</b></a>", true},
+		"beside the name":       {"<a><p name='password' value='" + escape(secret) + "'/><b>" + escape(shown) + "</b></a>", true},
+		"named by an element":   {"<a><member><name>password</name><value><string>" + escape(secret) + "</string></value></member><b>" + escape(shown) + "</b></a>", true},
+		"in two places":         {"<a><c>" + escape(secret) + "</c><password>" + escape(secret) + "</password><b>" + escape(shown) + "</b></a>", true},
+		"broken":                {"<a><b>" + escape(shown) + "</b><password>" + escape(secret), true},
+		"ordinary":              {"<a><c>" + escape(secret) + "</c><b>" + escape(shown) + "</b></a>", false},
+		"ordinary attribute":    {"<a c='" + escape(secret) + "'><b>" + escape(shown) + "</b></a>", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			origins, err := body.ReadXMLOrigins(strings.NewReader(c.document), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			xml := func(value string) rules.MatchedTarget {
+				return rules.MatchedTarget{Variable: "XML:/*", Target: "xml:text", Value: value}
+			}
+			e := &Event{XML: origins, Rules: []rules.Match{
+				{Rule: 1, Data: "found within XML:/*: " + secret, Targets: []rules.MatchedTarget{xml(secret)}},
+				{Rule: 2, Data: "hunter 2script", Targets: []rules.MatchedTarget{xml("hunter2script")}}, // transformed
+				{Rule: 3, Data: "hunter2script", Targets: []rules.MatchedTarget{{Variable: "TX:x", Value: "hunter2script"}}},
+				{Rule: 4, Data: "hunter2script"},
+				{Rule: 5, Targets: []rules.MatchedTarget{{Variable: "REQUEST_BODY", Value: c.document}}},
+				{Rule: 6, Targets: []rules.MatchedTarget{{Target: "xml:attributes", Value: secret}}},
+			}}
+			if !strings.HasPrefix(c.document, "<secret") {
+				e.Rules = append(e.Rules, rules.Match{Rule: 7, Data: "found within XML:/*: " + shown, Targets: []rules.MatchedTarget{xml(shown)}})
+			}
+			got := NewMasker().Event(e)
+			out := string(appendEvent(nil, got)) + string(appendReadable(nil, got, NoColor))
+			if hidden := !strings.Contains(out, "hunter"); hidden != c.hidden {
+				t.Errorf("hidden %v, want %v: %s", hidden, c.hidden, out)
+			}
+			if last := got.Rules[len(got.Rules)-1]; last.Rule == 7 && (last.Targets[0].Value != shown || !strings.HasSuffix(last.Data, shown)) {
+				t.Errorf("masked what is no secret: %+v", last)
+			}
+			e.XML = nil // nothing is known
+			got = NewMasker().Event(e)
+			for _, i := range []int{0, 1, 5} {
+				if v := got.Rules[i].Targets[0].Value; !masked(v) {
+					t.Errorf("shown without knowing where it stood: %q", v)
+				}
+			}
+		})
+	}
+	t.Run("a document within a text", func(t *testing.T) {
+		const text = "<login><password>hunter2</password></login>"
+		origins, err := body.ReadXMLOrigins(strings.NewReader("<a><![CDATA["+text+"]]></a>"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := NewMasker().Event(&Event{XML: origins, Rules: []rules.Match{{Targets: []rules.MatchedTarget{{Variable: "XML:/*", Value: text}}}}})
+		if v := got.Rules[0].Targets[0].Value; v != "<login><password>***(7)</password></login>" {
+			t.Errorf("got %q", v)
+		}
+	})
+	t.Run("more than is looked at", func(t *testing.T) {
+		origins := &body.XMLOrigins{Values: []body.XMLValue{{Text: shown, Under: -1}}, Cut: true}
+		got := NewMasker().Event(&Event{XML: origins, Rules: []rules.Match{{Targets: []rules.MatchedTarget{
+			{Variable: "XML:/*", Value: shown}, {Variable: "XML:/*", Value: secret},
+		}}}})
+		if targets := got.Rules[0].Targets; targets[0].Value != shown || !masked(targets[1].Value) {
+			t.Errorf("got %+v", targets)
+		}
+	})
 }
 
 func TestDerivedValuesOfSecrets(t *testing.T) {

@@ -47,6 +47,7 @@ type pass struct {
 	m       *Masker
 	collect bool
 	secrets []string
+	xml     *xmlSecrets // of the XML body, nil if it is not known
 }
 
 // hide gives what stands for the secret s.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/rules"
+	"gatehouse/rules/body"
 )
 
 // Verdict is what was decided about a request.
@@ -130,4 +131,7 @@ type Event struct {
 	Exclusions     []string // names of the exclusions in whose scope the request was
 	Rules          []rules.Match
 	RulesDropped   int // matches beyond the cap of one record
+	// XML says what the values of an XML body stand under; without it none is shown. It is for masking alone and is not
+	// written.
+	XML *body.XMLOrigins
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gatehouse/rules"
+	"gatehouse/rules/body"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the examples of docs/event-fields.md")
@@ -196,6 +197,8 @@ func TestEveryFieldIsWritten(t *testing.T) {
 				f.Set(reflect.ValueOf([]rules.Match{{Rule: 1}}))
 			case []Uninspected:
 				f.Set(reflect.ValueOf([]Uninspected{{"x", 1}}))
+			case *body.XMLOrigins: // for masking alone
+				continue
 			case []string:
 				f.Set(reflect.ValueOf([]string{"x"}))
 			default:

@@ -20,6 +20,7 @@ import (
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/limit"
 	"gatehouse/rules"
+	rulesbody "gatehouse/rules/body"
 	"gatehouse/rules/media"
 )
 
@@ -58,6 +59,8 @@ type Outcome struct {
 	Uninspected []event.Uninspected
 	// Phases holds the time that inspection took, by phase (index 1 to 5).
 	Phases [6]time.Duration
+	// XML says what the values of an XML body stand under, where rules matched; nil if that is not known.
+	XML *rulesbody.XMLOrigins
 }
 
 // Total is the time that inspection took.
@@ -397,6 +400,7 @@ func (i *Inspection) Close() *Outcome {
 		i.outcome.Phases[rules.PhaseLogging] += time.Since(start)
 		i.outcome.Result = result
 		i.conclude(result)
+		i.outcome.XML = i.xmlOrigins(result)
 		if result.Uninspected {
 			i.uninspected(CauseRuleOff, 0)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gatehouse/proxy/event"
+	"gatehouse/rules"
+	rulesbody "gatehouse/rules/body"
 	"gatehouse/rules/media"
 )
 
@@ -62,4 +64,30 @@ func xmlStatus(r event.Reason) int {
 		return http.StatusUnsupportedMediaType
 	}
 	return http.StatusBadRequest
+}
+
+// xmlOrigins reads once more what the values of an XML body stand under, if rules matched: records need it to mask them.
+// It is nil if that cannot be known.
+func (i *Inspection) xmlOrigins(result *rules.Result) *rulesbody.XMLOrigins {
+	if len(result.Matches) == 0 || i.body == nil || i.kind != media.XML && !matchedXML(result.Matches) {
+		return nil
+	}
+	seen := i.body.inspected()
+	origins, err := rulesbody.ReadXMLOrigins(seen.Reader, seen.Truncated)
+	if err != nil { // the spill file; then no value is shown
+		return nil
+	}
+	return origins
+}
+
+// matchedXML says whether a rule matched a value of an XML body; a rule can have a body of any kind read as XML.
+func matchedXML(matches []rules.Match) bool {
+	for _, m := range matches {
+		for _, t := range m.Targets {
+			if strings.HasPrefix(t.Variable, "XML") || strings.HasPrefix(t.Target, "xml:") {
+				return true
+			}
+		}
+	}
+	return false
 }

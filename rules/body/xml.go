@@ -12,6 +12,7 @@ import (
 type element struct {
 	name   xml.Name
 	pieces []string
+	origin int // the innermost name that it stands under, its own or one that it was given; -1 for none
 }
 
 // parseXML gives the text of each element as one value, joined across comments, CDATA sections and child elements as
@@ -19,14 +20,17 @@ type element struct {
 // instructions stand beside the texts; names of namespaces only among the attributes, unless they could not be names. A
 // document type is a problem, since entities would have to be expanded, and so is a document that is not well formed:
 // those who read it all the same do not agree on what belongs together.
-func parseXML(p *Parsed, text string, o Options) {
+func parseXML(p *Parsed, text string, o Options) { readXML(p, text, o, nil) }
+
+// readXML is parseXML, and notes the names where origins is not nil.
+func readXML(p *Parsed, text string, o Options, origins *XMLOrigins) {
 	d := xml.NewDecoder(strings.NewReader(text))
 	d.Strict = false
 	d.AutoClose = xml.HTMLAutoClose
 	d.Entity = xml.HTMLEntity
 	d.CharsetReader = charsetReader
 
-	x := xmlTexts{parsed: p, options: o, open: []element{{}}}
+	x := xmlTexts{parsed: p, options: o, origins: origins, open: []element{{origin: -1}}}
 	for {
 		token, err := d.RawToken()
 		switch {
@@ -43,8 +47,8 @@ func parseXML(p *Parsed, text string, o Options) {
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
-			x.attributes(token.Attr)
-			x.open = append(x.open, element{name: token.Name})
+			origin := x.attributes(token)
+			x.open = append(x.open, element{name: token.Name, origin: origin})
 		case xml.EndElement:
 			if x.open[len(x.open)-1].name != token.Name {
 				x.malformed("has an end tag without its start tag")
@@ -66,7 +70,7 @@ func parseXML(p *Parsed, text string, o Options) {
 				x.malformed("has a declaration outside of a document type")
 			}
 		}
-		if p.Cut {
+		if p.Cut || origins != nil && origins.Cut {
 			return
 		}
 	}
@@ -76,19 +80,40 @@ func parseXML(p *Parsed, text string, o Options) {
 type xmlTexts struct {
 	parsed  *Parsed
 	options Options
+	origins *XMLOrigins // nil if nobody asks for them
 	open    []element
 }
 
-func (x *xmlTexts) attributes(attributes []xml.Attr) {
-	for _, a := range attributes {
+// attributes takes the attributes of a start tag and gives what the element's own texts stand under.
+func (x *xmlTexts) attributes(start xml.StartElement) (origin int) {
+	own := x.origins.name(start.Name.Local, x.top().origin)
+	origin = own
+	if x.origins != nil {
+		for _, a := range start.Attr {
+			if names(a.Name.Local) && isLabel(a.Value) {
+				origin = x.origins.name(a.Value, origin)
+			}
+		}
+	}
+	for _, a := range start.Attr {
 		x.parsed.XMLAttributes = append(x.parsed.XMLAttributes, a.Value)
+		under := origin
+		if names(a.Name.Local) {
+			under = own
+		}
+		under = x.origins.name(a.Name.Local, under)
 		if !isNamespace(a.Name) || !isPlainURI(a.Value) {
-			x.put(a.Value)
+			x.put(a.Value, under)
 		} else {
+			x.origins.value(a.Value, under)
 			x.count()
 		}
 	}
+	return origin
 }
+
+// top is the innermost element.
+func (x *xmlTexts) top() *element { return &x.open[len(x.open)-1] }
 
 // isNamespace says whether an attribute declares a namespace.
 func isNamespace(name xml.Name) bool {
@@ -106,7 +131,7 @@ func isPlainURI(s string) bool {
 // extra takes what stands in the document besides texts and attributes.
 func (x *xmlTexts) extra(text string) {
 	if text = strings.TrimSpace(text); text != "" {
-		x.put(text)
+		x.put(text, x.top().origin)
 	}
 }
 
@@ -123,17 +148,20 @@ func (x *xmlTexts) close() {
 	if len(x.open) > 1 {
 		x.open = x.open[:len(x.open)-1]
 	} else {
-		x.open[0] = element{}
+		x.open[0] = element{origin: -1}
 	}
 	joined := strings.TrimSpace(strings.Join(top.pieces, ""))
 	if joined == "" {
 		return
 	}
-	x.put(joined)
+	x.put(joined, top.origin)
 	for _, piece := range top.pieces {
 		if piece = strings.TrimSpace(piece); piece != "" && piece != joined {
-			x.put(piece)
+			x.put(piece, top.origin)
 		}
+	}
+	if x.origins != nil && names(top.name.Local) && isLabel(joined) { // it names what comes after it
+		x.top().origin = x.origins.name(joined, x.top().origin)
 	}
 }
 
@@ -144,7 +172,8 @@ func (x *xmlTexts) closeAll() {
 	x.close()
 }
 
-func (x *xmlTexts) put(text string) {
+func (x *xmlTexts) put(text string, under int) {
+	x.origins.value(text, under)
 	if x.count() {
 		x.parsed.XMLTexts = append(x.parsed.XMLTexts, text)
 	}

@@ -239,6 +239,11 @@ func (c *checker) operator(o *Operator) {
 		c.fail(o.Line, "@%s cannot be used in custom rules: %s", o.Name, why)
 		return
 	}
+	for _, macro := range macros(o.Arg) {
+		if name, _, _ := strings.Cut(strings.ToUpper(macro), "."); name == "ENV" {
+			c.fail(o.Line, "@%s: %%{%s} would compare with the gateway's environment; remove it", o.Name, macro)
+		}
+	}
 	switch o.Name {
 	case "rx":
 		if _, err := regexp.Compile("(?sm)" + o.Arg); err != nil {
@@ -277,6 +282,11 @@ func (c *checker) action(d *Directive, a Action) {
 		c.fail(a.Line, "the action %s cannot be used in custom rules: %s", a.Name, why)
 		return
 	}
+	for _, macro := range macros(a.Value) {
+		if name, _, _ := strings.Cut(strings.ToUpper(macro), "."); name == "ENV" {
+			c.fail(a.Line, "%s: %%{%s} would show the gateway's environment to clients or records; remove it", a.Name, macro)
+		}
+	}
 	switch a.Name {
 	case "ctl":
 		c.ctl(a)
@@ -295,9 +305,29 @@ func (c *checker) action(d *Directive, a Action) {
 			c.fail(a.Line, "skipAfter:%s: no SecMarker of that name follows in this text, so that every other rule would be skipped; add SecMarker %s below", a.Value, a.Value)
 		}
 	case "redirect":
+		if strings.Contains(a.Value, "%{") {
+			c.fail(a.Line, "redirect:%s: variables are not expanded here, so that clients would be sent to this very text; write the whole URL", a.Value)
+			return
+		}
 		if !strings.HasPrefix(a.Value, "https://") && !strings.HasPrefix(a.Value, "http://") && !strings.HasPrefix(a.Value, "/") {
 			c.fail(a.Line, "redirect:%s: write a URL with http:// or https://, or a path that begins with a slash", a.Value)
 		}
+	}
+}
+
+// macros gives the names of the variables that a text asks for: TX.score of "%{TX.score}".
+func macros(text string) []string {
+	var names []string
+	for {
+		_, rest, ok := strings.Cut(text, "%{")
+		if !ok {
+			return names
+		}
+		name, after, ok := strings.Cut(rest, "}")
+		if !ok {
+			return names
+		}
+		names, text = append(names, strings.TrimSpace(name)), after
 	}
 }
 

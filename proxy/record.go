@@ -29,6 +29,7 @@ func (x *exchange) refuse() {
 	r := reply.Reply{
 		Status: f.Status, Reason: f.Reason, Incident: x.access.Incident, Time: x.start, Host: x.request.Host, Allow: x.allow,
 	}
+	r.Outbound = f.Outbound
 	if r.RetryAfter = f.RetryAfter; f.Status == http.StatusServiceUnavailable {
 		r.RetryAfter = retryAfter
 	}

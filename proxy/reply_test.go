@@ -190,12 +190,40 @@ func TestReplyInspection(t *testing.T) {
 				if e.Reason != event.CRSScore || string(e.Verdict) != mode || e.UpstreamStatus == 0 {
 					t.Errorf("event %s %s", e.Verdict, e.Reason)
 				}
+				if !strings.Contains(e.Detail, "outbound") {
+					t.Errorf("the detail %q does not say that it was the reply", e.Detail)
+				}
+				if mode == "block" && (!strings.Contains(body, "reply") || strings.Contains(body, "The request looked")) {
+					t.Errorf("the client is blamed: %s", body)
+				}
 				refused := response.StatusCode == 403 && strings.Contains(body, e.Incident) && response.Header.Get("Set-Cookie") == ""
 				unchanged := strings.Contains(tt.answer, body)
 				if mode == "block" && !refused || mode == "detect" && (!unchanged || response.Header.Get("X-Gatehouse-Incident") != "") {
 					t.Errorf("status %d %v: %.100q", response.StatusCode, response.Header, body)
 				}
 			})
+		}
+	}
+}
+
+// TestReplyRule shows that a refusal by the operator's own rule of phase 3 is recorded as one of the reply.
+func TestReplyRule(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) {
+		io.WriteString(w, "HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nok")
+	}
+	for _, mode := range []string{"block", "detect"} {
+		g := proxytest.Start(t, application(upstream.URL, mode, "    policy: own\n    routes:\n      - { path: /, response: { inspect: true } }\n")+`policies:
+  - name: own
+    seclang: 'SecRule RESPONSE_STATUS "@streq 500" "id:20,phase:3,deny,log,status:503"'
+`)
+		status, body := exchange(t, g.URL, get("/"))
+		e := g.WaitEvents(1)[0]
+		if e.Reason != event.Rule || string(e.Verdict) != mode || e.Detail != "outbound: rule 20" {
+			t.Errorf("%s: event %s %s %q", mode, e.Verdict, e.Reason, e.Detail)
+		}
+		if mode == "block" && (status != 503 || strings.Contains(body, "The request looked") || !strings.Contains(body, "reply")) {
+			t.Errorf("status %d: %s", status, body)
 		}
 	}
 }

@@ -48,6 +48,8 @@ type Refusal struct {
 	Location string // of a rule's redirect
 	// RetryAfter is when the client may come again, 0 if that is not known.
 	RetryAfter time.Duration
+	// Outbound says that it was the upstream's reply that was refused, not the request.
+	Outbound bool
 }
 
 // Outcome is what inspection came to.
@@ -298,7 +300,9 @@ func (i *Inspection) phase(p rules.Phase, run func() (*rules.Interruption, error
 	interruption, err := run()
 	i.outcome.Phases[p] += time.Since(start)
 	if interruption != nil {
-		return i.interrupted(interruption)
+		r := i.interrupted(interruption)
+		r.Outbound = p >= rules.PhaseResponseHeaders
+		return r
 	}
 	var bound *rules.BoundError
 	switch {
@@ -321,7 +325,9 @@ func (i *Inspection) overBound(p rules.Phase, err *rules.BoundError) *Refusal {
 	if r == nil {
 		i.broken = CauseWorkBound
 		i.uninspected(CauseWorkBound, 0)
+		return nil
 	}
+	r.Outbound = p >= rules.PhaseResponseHeaders
 	return r
 }
 

@@ -13,8 +13,10 @@ import (
 // reasonOf gives the event reason of a disruptive rule: the base rules and the score rules have their own.
 func reasonOf(rule int) (event.Reason, string) {
 	switch rule {
-	case 949110, 949111, 959100, 959101:
+	case 949110, 949111:
 		return event.CRSScore, "the anomaly score reached the threshold"
+	case 959100, 959101:
+		return event.CRSScore, "the outbound anomaly score of the reply reached the threshold"
 	case 200002:
 		return event.BodySyntax, "the request body does not parse"
 	case 200003:
@@ -30,6 +32,7 @@ func reasonOf(rule int) (event.Reason, string) {
 // conclude completes the outcome by what the transaction found: in detect, what block would have done; and for a rule
 // of the operator's, its name.
 func (i *Inspection) conclude(result *rules.Result) {
+	defer i.sayOutbound(result)
 	if i.broken == CauseWorkBound && i.outcome.Reason == event.WorkBound && result.Interruption != nil {
 		i.outcome.Verdict = event.Pass // in block it would have been refused before it took that work
 	}
@@ -60,5 +63,22 @@ func (i *Inspection) conclude(result *rules.Result) {
 			}
 		}
 		return
+	}
+}
+
+// sayOutbound says in the detail that it was the reply which a rule refused.
+func (i *Inspection) sayOutbound(result *rules.Result) {
+	const outbound = "outbound"
+	x := result.Interruption
+	if x == nil || strings.Contains(i.outcome.Detail, outbound) {
+		return
+	}
+	switch i.outcome.Reason {
+	case event.Rule, event.List, event.CRSScore:
+	default: // it was not the rule that decided
+		return
+	}
+	if x.Phase == rules.PhaseResponseHeaders || x.Phase == rules.PhaseResponseBody {
+		i.outcome.Detail = outbound + ": " + i.outcome.Detail
 	}
 }

@@ -46,7 +46,7 @@ func grpcStatus(status int) int {
 
 // grpcMessage is the text of the status with the incident ID, percent-encoded as gRPC wants it.
 func grpcMessage(p *Reply) string {
-	text := p.sentence(describe(p.Reason, p.Status))
+	text := p.sentence(p.message())
 	if p.Incident != "" {
 		text += " Incident " + p.Incident
 	}

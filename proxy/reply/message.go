@@ -61,6 +61,20 @@ func describe(reason event.Reason, status int) message {
 	return message{"This request was refused", "The site did not accept this request."}
 }
 
+// message is what the client of this reply is told. A reply of the site's that was stopped is no fault of the client's.
+func (p *Reply) message() message {
+	if !p.Outbound {
+		return describe(p.Reason, p.Status)
+	}
+	switch p.Reason {
+	case event.CRSScore, event.Rule, event.List:
+		return message{"This reply was stopped", "The site's reply held something that should not leave it, so it was stopped. Your request was not the reason."}
+	case event.WorkBound, event.Arguments:
+		return message{"This reply was stopped", "The site's reply is too complex to be checked, so it was stopped. Your request was not the reason."}
+	}
+	return describe(p.Reason, p.Status)
+}
+
 // view is what a page shows.
 type view struct {
 	Incident string // GH-XXXX-XXXX-XXXX, or empty
@@ -75,7 +89,7 @@ type view struct {
 const timeLayout = "2006-01-02 15:04:05 UTC"
 
 func (p *Reply) view() view {
-	m := describe(p.Reason, p.Status)
+	m := p.message()
 	return view{
 		Incident: p.Incident, Time: p.Time.Format(timeLayout), Host: p.Host, Contact: p.Contact, Status: p.Status,
 		Title: m.title, Message: p.sentence(m),

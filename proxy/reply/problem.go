@@ -19,7 +19,7 @@ func problem(p *Reply) []byte {
 		Time     string `json:"time"`
 		Contact  string `json:"contact,omitempty"`
 	}{
-		Type: "about:blank", Title: statusText(p.Status), Status: p.Status, Detail: p.sentence(describe(p.Reason, p.Status)),
+		Type: "about:blank", Title: statusText(p.Status), Status: p.Status, Detail: p.sentence(p.message()),
 		Instance: p.Incident, Incident: p.Incident, Time: p.Time.Format(time.RFC3339), Contact: p.Contact,
 	}
 	var b bytes.Buffer

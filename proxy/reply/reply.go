@@ -35,6 +35,7 @@ const (
 type Reply struct {
 	Status   int // of HTTP; what is not between 200 and 599 is 403
 	Reason   event.Reason
+	Outbound bool // the reply of the upstream was refused, not the request
 	Incident string
 	Contact  string // of the operator: an e-mail address, mailto:, http(s): URL or plain text
 	Time     time.Time

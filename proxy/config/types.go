@@ -149,7 +149,7 @@ type Redirect struct {
 }
 
 // Body limits what a request body may be and how much of it is inspected. Sizes are in bytes, after decoding for
-// InspectBytes and as received for MaxBytes.
+// InspectBytes, and as received for MaxBytes, beyond which no body may be found to decode either.
 type Body struct {
 	MaxBytes     Size     `yaml:"max_bytes,omitempty" json:"max_bytes,omitempty"`
 	InspectBytes Size     `yaml:"inspect_bytes,omitempty" json:"inspect_bytes,omitempty"`

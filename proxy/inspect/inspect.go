@@ -206,14 +206,15 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 	return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(i.body.inspected()) }), nil
 }
 
-// takeIn reads the body up to limit decoded bytes. A body whose encoding cannot be undone is refused, or in detect
+// takeIn reads the body up to limit decoded bytes. One that is found to be longer than max_bytes, as received or decoded,
+// is refused in every mode. A body whose encoding cannot be undone is refused, or in detect
 // goes on as it was received, counted.
 func (i *Inspection) takeIn(limit int64) (*Refusal, error) {
 	encodings, err := parseEncodings(i.header["Content-Encoding"])
 	if err == nil {
 		err = i.body.read(encodings, limit)
-		if err == nil && i.body.truncated && len(encodings) > 0 && !i.kind.Cuttable() {
-			err = fmt.Errorf("%w: decoded, the body is longer than body.max_bytes (%s)", errEncoding, i.opts.Body.MaxBytes)
+		if err == nil && len(encodings) > 0 && i.body.over(int64(i.opts.Body.MaxBytes)) {
+			return i.decodedTooLarge(), nil
 		}
 	}
 	switch {
@@ -241,7 +242,16 @@ func isSpill(err error) bool {
 
 // tooLarge is the refusal of a body over max_bytes, which holds in every mode.
 func (i *Inspection) tooLarge() *Refusal {
-	detail := fmt.Sprintf("the body is longer than body.max_bytes (%s)", i.opts.Body.MaxBytes)
+	return i.over("the body is longer than body.max_bytes (%s)")
+}
+
+// decodedTooLarge is the same for a body whose decoded form was found to be longer.
+func (i *Inspection) decodedTooLarge() *Refusal {
+	return i.over("the body is longer than body.max_bytes (%s) once its Content-Encoding is undone")
+}
+
+func (i *Inspection) over(format string) *Refusal {
+	detail := fmt.Sprintf(format, i.opts.Body.MaxBytes)
 	i.outcome.Verdict, i.outcome.Reason, i.outcome.Detail = event.Block, event.BodyTooLarge, detail
 	return &Refusal{Reason: event.BodyTooLarge, Detail: detail, Status: http.StatusRequestEntityTooLarge}
 }

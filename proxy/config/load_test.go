@@ -365,6 +365,65 @@ lists: [{ name: l, addresses: [{ address: 10.0.0.1, expires: 2020-01-01 }] }]
 	}
 }
 
+// TestNoEffectWarnings: what never acts is said, with its place.
+func TestNoEffectWarnings(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "own.conf", "# ours\nSecAction \"id:7,phase:4,pass,nolog,tag:'own/tag'\"\nSecAction \"id:8,phase:2,pass,nolog\"\n")
+	l := load(t, write(t, dir, "g.yaml", `
+policies:
+  - { name: base, crs: { version: 4.25.0 }, seclang_file: own.conf }
+  - name: own
+    extends: base
+    crs: { version: 4.25.0 }
+    seclang: |
+      SecRule RESPONSE_STATUS "@streq 500" \
+        "id:20,phase:3,deny,status:503"
+    exclusions:
+      - { name: misspelt, tags: [attack-sqlli], hosts: [a.example], path: /x, targets: "json:a", reason: r }
+applications:
+  - name: quiet
+    hosts: [a.example]
+    upstream: http://a.internal
+    policy: own
+    routes: [{}, { path: /a, response: { inspect: false } }]
+    exclusions:
+      - { name: nosuch, tags: [attack-sqli, nosuchtag, own/tag], path: "/a/.*", targets: "json:a", reason: r }
+      - { name: anchored, rules: [942100], path: "/a$", targets: "json:a", reason: r }
+      - { name: pattern, rules: [942100], path: "/a/(b|c)", targets: "json:a", reason: r }
+      - { name: class, rules: [942100], path: "/a/[0-9]/c", targets: "json:a", reason: r }
+      - { name: fine, rules: [942100], path: "/a.b/*.*/**", targets: "json:a", reason: r }
+      - { name: fine2, rules: [942100], path: "/odata/Items(1)/x+y", targets: "json:a", reason: r }
+  - name: speaking
+    hosts: [b.example]
+    upstream: http://a.internal
+    policy: own
+    routes: [{}, { path: /a, response: { inspect: true } }]
+  - name: off
+    hosts: [c.example]
+    mode: disabled
+    upstream: http://a.internal
+    policy: own
+`))
+	var got []string
+	for _, w := range l.Warnings {
+		got = append(got, strings.TrimPrefix(w.String(), dir+"/"))
+	}
+	want := []string{
+		`g.yaml:3:3: policies[2].crs.version: is not set, so the newest embedded release 4.25.0 is used; name it to keep it when the program is upgraded`,
+		`g.yaml:8:7: policies[1].seclang: rule 20 is of phase 3 and never runs for application quiet: no route of it has response: { inspect: true }`,
+		`g.yaml:11:34: policies[1].exclusions[0].tags[0]: has no effect: no rule has the tag "attack-sqlli"; did you mean "attack-sqli"?`,
+		`g.yaml:19:45: applications[0].exclusions[0].tags[1]: has no effect: no rule has the tag "nosuchtag"`,
+		`g.yaml:19:72: applications[0].exclusions[0].path: "/a/.*" looks like a regular expression, and "/.*" stands for itself here; * is one segment or a part of it, ** is the rest of the path`,
+		`g.yaml:20:50: applications[0].exclusions[1].path: "/a$" looks like a regular expression, and "$" stands for itself here; * is one segment or a part of it, ** is the rest of the path`,
+		`g.yaml:21:49: applications[0].exclusions[2].path: "/a/(b|c)" looks like a regular expression, and "|" stands for itself here; * is one segment or a part of it, ** is the rest of the path`,
+		`g.yaml:22:47: applications[0].exclusions[3].path: "/a/[0-9]/c" looks like a regular expression, and "[0-9]" stands for itself here; * is one segment or a part of it, ** is the rest of the path`,
+		`own.conf:2: policies[0].seclang_file: rule 7 is of phase 4 and never runs for application quiet: no route of it has response: { inspect: true }`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestProblemsError(t *testing.T) {
 	_, err := LoadBytes("shop.yaml", []byte("applications:\n  - hosts: [a.example]\n    upstream: http://a.internal\n    mode: blok\n"))
 	var problems Problems

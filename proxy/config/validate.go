@@ -23,6 +23,7 @@ func (l *loader) validate() {
 	l.validateLists()
 	l.validateGroups(listeners, applications)
 	l.validateLogs()
+	l.warnOfNoEffect()
 }
 
 func join(words []string) string { return strings.Join(words, ", ") }

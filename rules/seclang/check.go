@@ -1,9 +1,11 @@
 package seclang
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,19 +22,24 @@ const (
 // take exceptions, and not read files, run programs, change the engine's settings, touch the gateway's own variables,
 // or switch protection off.
 func Check(src rules.Source) rules.TextErrors {
-	f, errs := Parse(src)
-	if errs != nil {
-		return errs
-	}
-	c := &checker{source: src.Name, ids: map[int]int{}, markers: map[string]int{}}
+	f, broken, errs := parse(src)
+	c := &checker{source: src.Name, ids: map[int]int{}, markers: map[string]int{}, errs: errs}
 	for _, d := range f.Directives {
 		if d.Name == SecMarker {
 			c.markers[d.Args] = d.Line // the last one: a skip runs forward
 		}
 	}
 	for _, d := range f.Directives {
+		for len(broken) > 0 && broken[0].Line < d.Line {
+			c.damaged(broken[0])
+			broken = broken[1:]
+		}
 		c.directive(d)
 	}
+	for _, d := range broken {
+		c.damaged(d)
+	}
+	slices.SortStableFunc(c.errs, func(a, b rules.TextError) int { return cmp.Compare(a.Line, b.Line) })
 	return c.errs
 }
 
@@ -41,16 +48,22 @@ type checker struct {
 	ids     map[int]int // to the line of the rule
 	markers map[string]int
 	errs    rules.TextErrors
+	name    string // of the rule or directive that is looked at: rule 1001
 }
 
 func (c *checker) fail(line int, format string, args ...any) {
-	c.errs = append(c.errs, rules.TextError{Source: c.source, Line: line, Message: fmt.Sprintf(format, args...)})
+	message := fmt.Sprintf(format, args...)
+	if !strings.Contains(message, c.name) {
+		message = c.name + ": " + message
+	}
+	c.errs = append(c.errs, rules.TextError{Source: c.source, Line: line, Message: message})
 }
 
 const allowedDirectives = "SecRule, SecAction, SecMarker, SecRuleRemoveById, SecRuleRemoveByTag, SecRuleRemoveByMsg, " +
 	"SecRuleUpdateTargetById, SecRuleUpdateTargetByTag, SecRuleUpdateActionById"
 
 func (c *checker) directive(d *Directive) {
+	c.name = d.Name
 	switch d.Name {
 	case SecRule, SecAction:
 		c.rule(d)
@@ -180,6 +193,9 @@ var requestCollections = map[string]bool{
 
 // rule checks a SecRule or SecAction and the links of its chain.
 func (c *checker) rule(d *Directive) {
+	if n := d.Rule.ID(); n > 0 {
+		c.name = fmt.Sprintf("rule %d", n)
+	}
 	id, ok := d.Rule.Action("id")
 	switch n := d.Rule.ID(); {
 	case !ok:
@@ -195,6 +211,16 @@ func (c *checker) rule(d *Directive) {
 	for _, l := range d.Rule.Links {
 		c.parts(l)
 	}
+}
+
+// damaged checks what could be read of a rule that has problems already. Of its chain nothing is known.
+func (c *checker) damaged(d damaged) {
+	c.name = d.Name
+	if id := d.Rule.ID(); id > 0 && !d.follows {
+		c.rule(d.Directive)
+		return
+	}
+	c.parts(d.Directive)
 }
 
 func (c *checker) parts(d *Directive) {

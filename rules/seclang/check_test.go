@@ -173,6 +173,53 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
+// TestCheckReportsAll: problems of reading do not hide those of what could be read, nor of the same rule, and each names
+// its rule or directive. A rule after one that cannot be read is not taken to task for being its link.
+func TestCheckReportsAll(t *testing.T) {
+	errs := Check(rules.Source{Name: "own.conf", Text: strings.Join([]string{
+		`SecRule ARGS "@rx (" "id:1,deny"`,
+		`SecAuditLog /etc/passwd`,
+		`Include /etc/passwd`,
+		`SecRule ARGS "@pmFromFile /x" "id:4,deny,status:999,exec:/bin/sh"`,
+		`SecRule ARG "@rx a" "id:5,deny,ctl:ruleEngine=Off"`,
+		`SecRuleRemoveById 949110`,
+		`SecRule ARGS "@rx a" "id:7,phase:9,pass,chain"`,
+		`  SecRule ARGS "@rx b" "t:none,setvar:tx.crs_x=1"`,
+		`SecRule ARGS "@rx a" "id:4,phase:2,deny"`,
+		`SecRule ARGS "@rx a" "phase:2,deny"`,
+		`SecRuleRemoveById x`,
+		`SecRule ARGS "@rx c" "id:12,phase:2,pass,t:nothing"`,
+	}, "\n")})
+	want := []struct {
+		line  int
+		words string
+	}{
+		{1, "rule 1: @rx"},
+		{2, "SecAuditLog"},
+		{3, "Include"},
+		{4, "rule 4: status:999"},
+		{4, "rule 4: @pmFromFile"},
+		{4, "rule 4: the action exec"},
+		{5, `rule 5: "ARG" is not a variable`},
+		{5, "rule 5: ctl:ruleEngine"},
+		{6, "SecRuleRemoveById 949110"},
+		{7, "rule 7: phase:9"},
+		{8, "SecRule: setvar:tx.crs_x"},
+		{9, "id:4 is already the id"},
+		{10, "SecRule: the rule has no id"},
+		{11, `SecRuleRemoveById: "x" is not a rule id`},
+		{12, "rule 12: t:nothing"},
+	}
+	for i, e := range errs {
+		if i >= len(want) || e.Line != want[i].line || !strings.Contains(e.Message, want[i].words) {
+			t.Errorf("problem %d: %v", i, e)
+		}
+	}
+	if len(errs) != len(want) {
+		t.Errorf("%d problems, want %d", len(errs), len(want))
+	}
+}
+
 // TestCheckAccepts: ordinary rules are accepted, by the engine too.
 func TestCheckAccepts(t *testing.T) {
 	cases := []struct{ name, text string }{

@@ -2,6 +2,7 @@ package seclang
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -11,15 +12,44 @@ import (
 // Parse reads a source. All problems are reported, each with its line; with problems the File holds what could be
 // read.
 func Parse(src rules.Source) (*File, rules.TextErrors) {
+	f, _, errs := parse(src)
+	return f, errs
+}
+
+// damaged is a directive with problems: what of it could be read, and the problems' own directives aside, what follows
+// from it.
+type damaged struct {
+	*Directive
+	// follows says that it comes after a rule that could not be read, whose chain it may belong to.
+	follows bool
+}
+
+// parse is Parse, and gives the rules that have problems as well, as far as they could be read.
+func parse(src rules.Source) (*File, []damaged, rules.TextErrors) {
 	lines, errs := logicalLines(src)
 	p := &parser{source: src.Name, errs: errs}
 	f := &File{Name: src.Name}
+	var broken []damaged
+	unsure := false // the rule before could not be read: this may be a link of its chain
 	for _, l := range lines {
-		d := p.directive(l)
-		if d == nil {
+		before := len(p.errs)
+		d, ok := p.directive(l)
+		p.nameRule(l, before)
+		if !ok {
+			follows := unsure || p.expecting
+			unsure = d != nil && (d.Name == SecRule || d.Name == SecAction) && mayChain(d, l)
+			if d != nil && d.Rule != nil {
+				broken = append(broken, damaged{d, follows})
+			}
 			p.starter, p.expecting = nil, false
 			continue
 		}
+		if unsure && d.Rule != nil && d.Rule.ID() == 0 {
+			_, unsure = d.Rule.Action("chain")
+			broken = append(broken, damaged{d, true})
+			continue
+		}
+		unsure = false
 		if p.expecting {
 			if d.Rule == nil {
 				p.fail(p.starter.Line, "the chain that begins here is followed by %s on line %d; the next directive has to be its link, a SecRule or SecAction", d.Name, d.Line)
@@ -42,9 +72,35 @@ func Parse(src rules.Source) (*File, rules.TextErrors) {
 		p.fail(p.starter.Line, "the chain that begins here has no next rule; remove the chain action or add its link")
 	}
 	if len(p.errs) == 0 {
-		return f, nil
+		return f, nil, nil
 	}
-	return f, p.errs
+	return f, broken, p.errs
+}
+
+// mayChain says whether a rule with problems begins or continues a chain, as far as can be told.
+func mayChain(d *Directive, l logical) bool {
+	if d.Rule != nil {
+		if _, ok := d.Rule.Action("chain"); ok {
+			return true
+		}
+	}
+	return strings.Contains(strings.ToLower(l.text), "chain")
+}
+
+var idRE = regexp.MustCompile(`(?i)[",\s]id:'?([0-9]+)`)
+
+// nameRule puts the id of the rule, or the name of the directive, before the problems found in a line since before.
+func (p *parser) nameRule(l logical, before int) {
+	for i := before; i < len(p.errs); i++ {
+		e := &p.errs[i]
+		name, _, _ := strings.Cut(l.text, " ")
+		if m := idRE.FindStringSubmatch(l.text); m != nil {
+			name = "rule " + m[1]
+		} else if _, known := directives[strings.ToLower(name)]; !known || strings.Contains(e.Message, name) {
+			continue
+		}
+		e.Message = name + ": " + e.Message
+	}
 }
 
 type parser struct {
@@ -85,32 +141,32 @@ func (p *parser) at(t part, offset int) Position {
 	return Position{Source: p.source, Line: t.line(offset)}
 }
 
-// directive reads one logical line; nil after an error.
-func (p *parser) directive(l logical) *Directive {
+// directive reads one logical line. After an error ok is false, and the directive nil or what could be read.
+func (p *parser) directive(l logical) (d *Directive, ok bool) {
 	before := len(p.errs)
 	word, rest, _ := strings.Cut(l.text, " ")
 	line := l.line(0)
 	name, known := directives[strings.ToLower(word)]
 	if !known {
 		p.unknownDirective(line, word)
-		return nil
+		return nil, false
 	}
 	args := part{text: rest, base: len(l.text) - len(rest), of: l}
 	if n := len(rest); n >= 3 && rest[0] == '"' && rest[n-1] == '"' {
 		left := strings.TrimLeft(rest, `"`)
 		args = part{text: strings.TrimRight(left, `"`), base: args.base + n - len(left), of: l}
 	}
-	d := &Directive{Position: Position{p.source, line}, End: l.end, Name: name, Args: args.text}
+	d = &Directive{Position: Position{p.source, line}, End: l.end, Name: name, Args: args.text}
 	if strings.TrimSpace(args.text) == "" {
 		if name == "SecResponseBodyMimeTypesClear" {
-			return d
+			return d, true
 		}
 		p.fail(line, "%s needs an argument", name)
-		return nil
+		return nil, false
 	}
 	if args.text[0] == ' ' && name != SecRule {
 		p.fail(line, "%s is followed by more than one space, which would become part of its argument; write one", name)
-		return nil
+		return nil, false
 	}
 	switch name {
 	case SecRule:
@@ -135,10 +191,7 @@ func (p *parser) directive(l logical) *Directive {
 	if d.Rule != nil {
 		p.values(d)
 	}
-	if len(p.errs) > before {
-		return nil
-	}
-	return d
+	return d, len(p.errs) == before
 }
 
 func (p *parser) unknownDirective(line int, word string) {

@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/rules"
 	"gatehouse/rules/engine"
@@ -52,5 +54,39 @@ func TestBounds(t *testing.T) {
 				t.Errorf("below the bound, after one that was over it: %v", o.Errors)
 			}
 		})
+	}
+}
+
+// TestSearchesAreBounded judges values for which an operator would search its whole string again and again: each of these
+// would take minutes.
+func TestSearchesAreBounded(t *testing.T) {
+	p := rules.Policy{Name: "searches", Sources: []rules.Source{{Name: "rules.conf", Text: "" +
+		"SecRequestBodyAccess On\n" +
+		`SecRule ARGS "@detectSQLi" "id:1,phase:2,pass,log"` + "\n" +
+		`SecRule ARGS "@detectSQLi" "id:2,phase:2,pass,log,multiMatch,t:none,t:urlDecodeUni,t:removeNulls"` + "\n"}}}
+	set := load(t, engine.Options{}, p)
+	for _, value := range []string{
+		`\"` + strings.Repeat(`\"`, 1<<18), `"` + strings.Repeat(`a""`, 1<<18), `1'` + strings.Repeat(`''`, 1<<18), strings.Repeat(`\'x`, 1<<18),
+	} {
+		body := "a=" + value
+		wire := fmt.Sprintf("POST / HTTP/1.1\r\nHost: shop.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+			len(body), body)
+		start := time.Now()
+		o := judge(t, set, []byte(wire), false)
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%.10q: %v", value, took)
+		}
+		if len(o.Errors) == 0 {
+			t.Errorf("%.10q: no bound was met", value)
+		}
+	}
+	// What is short, or has such quotes here and there, is judged.
+	for _, value := range []string{`{"a":"{\"b\":\"c\"}"}` + strings.Repeat(` {\"b\":\"c\"}`, 500), strings.Repeat("it''s ", 1000), strings.Repeat("plain words ", 50_000)} {
+		body := "a=" + value
+		wire := fmt.Sprintf("POST / HTTP/1.1\r\nHost: shop.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+			len(body), body)
+		if o := judge(t, set, []byte(wire), false); len(o.Errors) > 0 {
+			t.Errorf("%.10q: %v", value, o.Errors)
+		}
 	}
 }

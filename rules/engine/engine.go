@@ -93,7 +93,7 @@ type ReferenceRule struct {
 
 // DefaultBounds keep the worst that one request costs to judge near a second of one core. Ordinary requests are far below:
 // a body of 1 MiB takes about 20 MiB of Bytes.
-var DefaultBounds = program.Bounds{Values: 50_000, Bytes: 256 << 20, Work: 64 << 20}
+var DefaultBounds = program.Bounds{Values: 50_000, Bytes: 256 << 20, Work: 256 << 20}
 
 // New returns an engine without policies. It has to be closed if it samples.
 func New(o Options) *Engine {

@@ -106,6 +106,9 @@ func TestCorpora(t *testing.T) {
 	if few := n / 200; r.stats.By[Unsettled] > few {
 		t.Errorf("%d are unsettled, want no more than %d", r.stats.By[Unsettled], few)
 	}
+	if most := 1 + n/2000; len(r.stats.Bounded) > most {
+		t.Errorf("%d are over a bound of work, want no more than %d", len(r.stats.Bounded), most)
+	}
 	if r.stats.Matched < n/5 || r.stats.Interrupted < n/10 {
 		t.Errorf("rules matched in %d of %d and interrupted %d: the comparison shows little", r.stats.Matched, n, r.stats.Interrupted)
 	}

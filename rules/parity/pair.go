@@ -88,9 +88,14 @@ type Comparison struct {
 	Reference, Candidate Outcome
 	// Difference of the two outcomes, empty if they are the same.
 	Difference Difference
+	// Bounded says that the candidate gave no verdict, as judging took more work than it may.
+	Bounded bool
 	// Time is what each engine took for its first answer.
 	Time struct{ Reference, Candidate time.Duration }
 }
+
+// overBound is in the text of every rules.BoundError.
+const overBound = "judging the request takes more than"
 
 // Compare runs an exchange on both engines. If they disagree about the verdict, the reference is asked up to again times
 // more; if they disagree about texts alone, up to againText times.
@@ -102,6 +107,10 @@ func (p *Pair) Compare(x *Exchange, mode rulestest.Mode, again, againText int) C
 	c.Candidate = x.Run(p.Candidate, mode)
 	c.Time.Reference, c.Time.Candidate = between.Sub(start), time.Since(between)
 	c.Difference = compare.Diff(c.Reference, c.Candidate)
+	if c.Bounded = strings.Contains(c.Candidate.Err, overBound); c.Bounded {
+		c.Agreement = Unsettled
+		return c
+	}
 	ask := func() Outcome { return x.Run(p.Reference, mode) }
 	c.Agreement = compare.Settle(c.Reference, c.Candidate, compare.Times(again, ask))
 	if c.Agreement == Same && len(c.Difference.Texts) > 0 {

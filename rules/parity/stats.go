@@ -16,6 +16,8 @@ type Stats struct {
 	By          map[Agreement]int
 	// Matched, Interrupted and Failed are those of them in which the reference matched a rule, interrupted or failed.
 	Matched, Interrupted, Failed int
+	// Bounded names those of them that went over a bound of work of the candidate. They are in no class of By.
+	Bounded []string
 	// Texts are those that agree in the verdict and differ in a text that does not depend on an order; TextExamples are a
 	// few. Ordered are those that differ in one that may.
 	Texts        int
@@ -35,7 +37,11 @@ func (s *Stats) Add(x *Exchange, c Comparison) {
 	if s.By == nil {
 		s.By = make(map[Agreement]int)
 	}
-	s.By[c.Agreement]++
+	if c.Bounded {
+		s.Bounded = append(s.Bounded, x.Name)
+	} else {
+		s.By[c.Agreement]++
+	}
 	if len(c.Reference.Matches) > 0 {
 		s.Matched++
 	}
@@ -101,6 +107,12 @@ func (s *Stats) String() string {
 		s.Comparisons, s.By[Same], s.By[OneOfSeveral], s.By[Unsettled], s.By[Different])
 	fmt.Fprintf(&b, "rules matched in %d, %d interrupted, %d failed; texts alone differ in %d, and in %d more such that depend on an order\n",
 		s.Matched, s.Interrupted, s.Failed, s.Texts, s.Ordered)
+	if len(s.Bounded) > 0 {
+		fmt.Fprintf(&b, "%d over a bound of work:\n", len(s.Bounded))
+		for _, name := range s.Bounded {
+			fmt.Fprintf(&b, "  %s\n", name)
+		}
+	}
 	for _, e := range s.TextExamples {
 		fmt.Fprintf(&b, "  %s\n", e)
 	}

@@ -197,6 +197,14 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 	if !t.spend(len(value) + 1) {
 		return false
 	}
+	if r.costly != nil {
+		if mask == nil {
+			mask = new(byteset.Of(value))
+		}
+		if !t.spend(r.costly.Cost(value, *mask)) {
+			return false
+		}
+	}
 	switch {
 	case r.compare != nil:
 		holds = r.compare(value, t.expand(&r.argument))
@@ -208,7 +216,7 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 			holds = r.operator.Match(value, &t.captures)
 		}
 		if t.captures.Any() {
-			t.spend(captureCost * len(value))
+			t.spend(captureCost*t.captures.Read + restCost*t.captures.Rest)
 			for i := range captureSlots - 1 {
 				if s, ok := t.captures.Field(i); ok {
 					t.set(i, s)
@@ -223,8 +231,12 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 	return holds != r.Rule.Operator.Negated
 }
 
-// captureCost is how many times dearer it is to find what a regular expression captures than to decide that it matches.
-const captureCost = 64
+// captureCost is how many times dearer it is to find what a regular expression captures than to decide that it matches, up
+// to the end of the match; restCost is that of what may be read beyond it.
+const (
+	captureCost = 64
+	restCost    = 4
+)
 
 // spend notes work, in bytes given to operators, and answers whether there may be more.
 func (t *Tx) spend(bytes int) bool {

@@ -20,6 +20,7 @@ type Rule struct {
 	// operator decides; with compare, its argument is expanded first. Both are nil for actions and markers.
 	operator operator.Operator
 	masked   operator.Masked // the operator, if it can make use of a value's set of bytes
+	costly   operator.Costly // the operator, if it may take long
 	compare  operator.Comparison
 	argument template
 	captures bool // it captures and the operator can
@@ -243,6 +244,7 @@ func (r *Rule) setOperator(c Context, starter bool) error {
 		r.operator = decided{r.Pattern, capturer}
 	}
 	r.masked, _ = r.operator.(operator.Masked)
+	r.costly, _ = r.operator.(operator.Costly)
 	return nil
 }
 
@@ -257,9 +259,13 @@ func (d decided) Match(value string, captures *operator.Captures) bool {
 	if !d.pattern.Match(value) {
 		return false
 	}
-	if captures != nil {
-		d.captures.Capture(value, captures)
+	if captures == nil {
+		return true
 	}
+	if from := d.pattern.Begin(value); from > 0 && d.captures.Capture(value[from:], captures) > 0 {
+		return true
+	}
+	d.captures.Capture(value, captures)
 	return true
 }
 

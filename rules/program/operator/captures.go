@@ -4,6 +4,9 @@ package operator
 type Captures struct {
 	fields  [10]string
 	written uint16
+	// Read is how many bytes of the value were read to find them, as far as they were dear to read; Rest is how many the
+	// value has beyond those.
+	Read, Rest int
 
 	// Path are the arguments that @restpath found, which become ARGS_PATH. It finds them in rules that do not capture as
 	// well: give it Captures always.
@@ -37,5 +40,6 @@ func (c *Captures) set(i int, text string) {
 
 // Capturer is an operator that can set the captures for a value of which it is known that it matches.
 type Capturer interface {
-	Capture(value string, captures *Captures)
+	// Capture sets the captures of the first match, and answers where it begins; -1 if there is none.
+	Capture(value string, captures *Captures) (start int)
 }

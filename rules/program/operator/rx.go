@@ -49,8 +49,13 @@ func (r rx) Match(value string, captures *Captures) bool {
 }
 
 // Capture implements Capturer.
-func (r rx) Capture(value string, captures *Captures) {
+func (r rx) Capture(value string, captures *Captures) (start int) {
 	found := r.find(value)
+	if found == nil {
+		captures.Read += len(value)
+		return -1
+	}
+	captures.Read, captures.Rest = captures.Read+found[1], len(value)-found[1]
 	for i := range min(len(found)/2, 9) {
 		text := ""
 		if found[2*i] >= 0 {
@@ -58,6 +63,7 @@ func (r rx) Capture(value string, captures *Captures) {
 		}
 		captures.set(i, text)
 	}
+	return found[0]
 }
 
 // whole is @rx with an expression that matches every value, from its start to its end.

@@ -14,6 +14,7 @@ type dfa struct {
 	columns int
 	next    []uint16 // next[row+class]; a row is known by where it begins
 	ends    Bits     // the rows, by number, in which the end of the value makes a match
+	resets  Bits     // the rows, by number, in which no match has begun
 	exact   bool     // it accepts nothing that the pattern does not match
 
 	start int       // the row in which a value begins
@@ -79,6 +80,33 @@ func (d *dfa) matchFrom(value string, i, at int, t *threads) bool {
 		at, i = row, back
 	}
 	return d.ends.Has(at / d.columns)
+}
+
+// begin is, for a value with a match, an index before which none begins, nor with the character there. It need not be the
+// last one.
+func (d *dfa) begin(value string, t *threads) int {
+	from, at := 0, d.start
+	for i := 0; i < len(value) && at != matched; {
+		c, width := d.classOf(value[i:])
+		to := int(d.next[at+int(c)])
+		if to > elsewhere {
+			if d.resets.Has(to / d.columns) {
+				from = i
+			}
+			at = to
+			i += width
+			continue
+		}
+		if to == matched {
+			break
+		}
+		found, back, row := d.run(value, i, at, t)
+		if found || row == elsewhere {
+			break
+		}
+		at, i = row, back
+	}
+	return from
 }
 
 // classOf is the class and the length of the character at the start of value, which is not empty.

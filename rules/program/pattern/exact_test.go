@@ -2,21 +2,61 @@ package pattern
 
 import (
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"rsc.io/binaryregexp"
 )
 
 // exactChecker compares what automata say with what the engine's packages say.
 type exactChecker struct {
 	pairs, matches, partial int
+	later                   int // matches that are looked for from an index on
 }
 
-func (c *exactChecker) check(t *testing.T, p *Pattern, o oracle, arg, value string) {
+// findOf is how the engine finds what an argument captures.
+func findOf(arg string) func(string) []int {
+	expr, dialect := Expression(arg)
+	if dialect == Binary {
+		return binaryregexp.MustCompile(expr).FindStringSubmatchIndex
+	}
+	return regexp.MustCompile(expr).FindStringSubmatchIndex
+}
+
+// checkBegin holds what is found from Begin on against what is found in the whole value.
+func (c *exactChecker) checkBegin(t *testing.T, p *Pattern, find func(string) []int, arg, value string) {
+	t.Helper()
+	from := p.Begin(value)
+	if from == 0 {
+		return
+	}
+	c.later++
+	got, want := find(value[from:]), find(value)
+	if want[0] <= from {
+		t.Errorf("@rx %.200q on %.200q: begins at %d, and is said to begin after %d", arg, value, want[0], from)
+	}
+	if len(got) > 0 && got[0] == 0 {
+		return // to be looked for in the whole value
+	}
+	for i := range got {
+		if got[i] >= 0 {
+			got[i] += from
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("@rx %.200q on %.200q from %d on: %v, want %v", arg, value, from, got, want)
+	}
+}
+
+func (c *exactChecker) check(t *testing.T, p *Pattern, o oracle, find func(string) []int, arg, value string) {
 	t.Helper()
 	c.pairs++
 	want := o(value)
 	if want {
 		c.matches++
+		c.checkBegin(t, p, find, arg, value)
 	}
 	if p.dfa.rest != nil {
 		c.partial++
@@ -50,28 +90,31 @@ func TestDecidesAsRegexp(t *testing.T) {
 			t.Errorf("rule %d: @rx %.100q does not decide", p.id, p.arg)
 			continue
 		}
-		o := oracleOf(t, p)
+		o, find := oracleOf(t, p), findOf(p.arg)
 		for n := range scale {
 			own := ownValue(t, g, p)
 			if n > 1 {
 				own = g.mutate(own)
 			}
-			c.check(t, p.Pattern, o, p.arg, own)
+			c.check(t, p.Pattern, o, find, p.arg, own)
 			// Long enough that what began somewhere meets what began elsewhere.
 			mixed := own[:len(own)*3/4]
 			for len(mixed) < 100 {
 				next := g.mutate(ownValue(t, g, p))
 				mixed += next[:len(next)*3/4]
 			}
-			c.check(t, p.Pattern, o, p.arg, mixed)
-			c.check(t, p.Pattern, o, p.arg, g.noise(n%80))
-			c.check(t, p.Pattern, o, p.arg, values[g.rng.IntN(len(values))])
+			c.check(t, p.Pattern, o, find, p.arg, mixed)
+			// A match behind much that is none.
+			c.check(t, p.Pattern, o, find, p.arg, g.noise(20+n)+values[g.rng.IntN(len(values))]+" "+own)
+			c.check(t, p.Pattern, o, find, p.arg, g.noise(n%80))
+			c.check(t, p.Pattern, o, find, p.arg, values[g.rng.IntN(len(values))])
 		}
 	}
-	if c.pairs < 5000 || c.matches < 1000 || c.partial < 500 {
-		t.Errorf("%d pairs, %d match, %d with a part of the table; want at least 5000, 1000 and 500", c.pairs, c.matches, c.partial)
+	if c.pairs < 5000 || c.matches < 1000 || c.partial < 500 || c.later < 500 {
+		t.Errorf("%d pairs, %d match, %d with a part of the table, %d from an index on; want at least 5000, 1000, 500 and 500",
+			c.pairs, c.matches, c.partial, c.later)
 	}
-	t.Logf("%d pairs, %d match, %d with a part of the table", c.pairs, c.matches, c.partial)
+	t.Logf("%d pairs, %d match, %d with a part of the table, %d from an index on", c.pairs, c.matches, c.partial, c.later)
 }
 
 // TestDecidesHardPatterns does the same for patterns that are made to be hard, on all short strings and some long ones.
@@ -92,11 +135,11 @@ func TestDecidesHardPatterns(t *testing.T) {
 			t.Errorf("%q does not decide", arg)
 			continue
 		}
-		o := regexpOracle(t, arg)
+		o, find := regexpOracle(t, arg), findOf(arg)
 		for _, x := range append(pieces, "") {
 			for _, y := range append(pieces, "") {
 				for _, z := range append(pieces, "") {
-					c.check(t, p, o, arg, x+y+z)
+					c.check(t, p, o, find, arg, x+y+z)
 				}
 			}
 		}
@@ -108,18 +151,18 @@ func TestDecidesHardPatterns(t *testing.T) {
 					v.WriteString("ab"[:g.rng.IntN(3)])
 				}
 			}
-			c.check(t, p, o, arg, v.String())
+			c.check(t, p, o, find, arg, v.String())
 			few := make([]byte, g.rng.IntN(60))
 			for i := range few {
 				few[i] = "ab"[g.rng.IntN(2)]
 			}
-			c.check(t, p, o, arg, string(few)+[]string{"", "\n", "S", "\nc"}[g.rng.IntN(4)])
+			c.check(t, p, o, find, arg, string(few)+[]string{"", "\n", "S", "\nc"}[g.rng.IntN(4)])
 		}
 	}
-	if c.partial < 100 {
-		t.Errorf("%d values with a part of the table, want at least 100", c.partial)
+	if c.partial < 100 || c.later < 1000 {
+		t.Errorf("%d values with a part of the table, %d looked for from an index on, want at least 100 and 1000", c.partial, c.later)
 	}
-	t.Logf("%d pairs, %d match, %d with a part of the table", c.pairs, c.matches, c.partial)
+	t.Logf("%d pairs, %d match, %d with a part of the table, %d from an index on", c.pairs, c.matches, c.partial, c.later)
 }
 
 // TestRowsAreCompared: rows with the same sum are told apart.

@@ -74,15 +74,35 @@ func (p *Pattern) Match(value string) bool {
 	if !possible || undecided == nil {
 		return possible
 	}
-	if undecided.rest == nil {
-		return undecided.match(value, nil)
-	}
-	t, _ := undecided.pool.Get().(*threads)
-	if t == nil {
-		t = &threads{}
-	}
-	defer undecided.pool.Put(t)
+	t := undecided.borrow()
+	defer undecided.giveBack(t)
 	return undecided.match(value, t)
+}
+
+// Begin is, for a value that a regular expression which Decides matches, an index before which no match begins, nor with
+// the character there: that is what assertions at the beginning of a match can see. Who looks for the match may begin
+// to read there. If that finds a match that begins there, it is none, and the search has to begin at 0.
+func (p *Pattern) Begin(value string) int {
+	t := p.dfa.borrow()
+	defer p.dfa.giveBack(t)
+	return p.dfa.begin(value, t)
+}
+
+// borrow lends threads, if they may be needed.
+func (d *dfa) borrow() *threads {
+	if d.rest == nil {
+		return nil
+	}
+	if t, ok := d.pool.Get().(*threads); ok {
+		return t
+	}
+	return &threads{}
+}
+
+func (d *dfa) giveBack(t *threads) {
+	if t != nil {
+		d.pool.Put(t)
+	}
 }
 
 // Minimum is how many bytes the shortest match has.

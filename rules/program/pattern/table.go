@@ -182,14 +182,27 @@ func (b *determiner) whole(start uint32) *dfa {
 		}
 	}
 	d.start = int(group[b.rows[start].number]) * b.columns
+	// A row stands for nothing being begun only if all of its group do.
+	d.resets = newBits(len(firsts))
+	for g := range firsts {
+		d.resets.Set(g)
+	}
+	for number, at := range b.filled {
+		if !b.resets(at) {
+			d.resets.clear(int(group[number]))
+		}
+	}
 	return d
 }
+
+// resets says that nothing that began before is left in a row.
+func (b *determiner) resets(at uint32) bool { return at != matched && len(b.rows[at].states) == 0 }
 
 // partial is the table of the first rows.
 func (b *determiner) partial(base [befores]uint32) *dfa {
 	count := min(len(b.filled), maxPartial/b.columns)
 	rest := &rest{machine: b.machine}
-	d := &dfa{class: b.machine.class, columns: b.columns, ends: newBits(count), rest: rest}
+	d := &dfa{class: b.machine.class, columns: b.columns, ends: newBits(count), resets: newBits(count), rest: rest}
 	for p, at := range base {
 		rest.base[p] = uint16(b.rows[at].number * b.columns)
 	}
@@ -207,6 +220,9 @@ func (b *determiner) partial(base [befores]uint32) *dfa {
 		}
 		if number == matched || b.ends(r) {
 			d.ends.Set(number)
+		}
+		if b.resets(at) {
+			d.resets.Set(number)
 		}
 		rest.add(r.before, r.states)
 	}

@@ -17,7 +17,7 @@ import (
 // admit finds the route and refuses what is refused in every mode. It gives nil if the request may go on.
 func (x *exchange) admit() *inspect.Refusal {
 	r := x.request
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+	if route.NeverForwarded(r.Method) {
 		return &inspect.Refusal{Reason: event.MethodRefused, Status: http.StatusMethodNotAllowed, Detail: r.Method + " is never forwarded"}
 	}
 	if h := r.Header["Host"]; len(h) > 1 || len(h) == 1 && !strings.EqualFold(h[0], r.Host) { // only HTTP/2 leaves it there

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	"gatehouse/proxy/config"
 	"gatehouse/proxy/route"
 )
 
@@ -17,7 +19,7 @@ func routeCommand() command {
 		long: `
   gatehouse route -config gatehouse.yaml https://shop.example.com/api/orders -method POST
 
-Exit code 1 if no route takes it; the answer says what a client would get.`,
+Exit code 1 if no route takes it; the answer says what a client would get. A gRPC route takes POST alone: -method POST.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			method := flags.String("method", http.MethodGet, "request `method`")
@@ -90,6 +92,10 @@ func findRoute(table *route.Table, target, method string) (*routeAnswer, error) 
 		path = "/"
 	}
 	a := &routeAnswer{Host: route.CanonicalHost(host), Path: path, Method: strings.ToUpper(method)}
+	if route.NeverForwarded(a.Method) {
+		a.Status, a.Problem = http.StatusMethodNotAllowed, a.Method+" is never forwarded"
+		return a, nil
+	}
 	parsed, err := route.ParsePath(path)
 	if err != nil {
 		a.Status, a.Problem = http.StatusBadRequest, err.Error()
@@ -117,8 +123,26 @@ func findRoute(table *route.Table, target, method string) (*routeAnswer, error) 
 	}
 	if err != nil {
 		a.Problem, a.Status = err.Error(), statusOf(err)
+	} else {
+		a.Problem, a.Status = refusedByTraffic(r.Config.Traffic, a.Method)
 	}
 	return a, nil
+}
+
+// refusedByTraffic says why a route refuses every request with a method because of the traffic that it carries, and with
+// which status. It answers "" if there are requests that it takes.
+func refusedByTraffic(traffic []config.Traffic, method string) (problem string, status int) {
+	carries := func(t config.Traffic) bool { return slices.Contains(traffic, t) }
+	grpc, handshakes := carries(config.TrafficGRPC), carries(config.TrafficWebSocket)
+	switch {
+	case carries(config.TrafficAuto), carries(config.TrafficAPI):
+	case grpc && method == http.MethodPost, handshakes && method == http.MethodGet:
+	case grpc:
+		return "the route carries gRPC, which is POST", http.StatusMethodNotAllowed
+	default:
+		return "the route carries WebSocket handshakes alone, which are GET", http.StatusUpgradeRequired
+	}
+	return "", 0
 }
 
 // statusOf is what a client gets for an error of the route table.

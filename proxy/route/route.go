@@ -7,6 +7,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -54,6 +55,12 @@ var (
 	ErrAmbiguous    = errors.New("the path leads to another route once an upstream decodes it")
 	ErrEncodedSlash = errors.New("the path holds an encoded slash (encoded_slash: allow would let it pass)")
 )
+
+// NeverForwarded says that requests with a method are refused on every route: CONNECT would open a tunnel, and TRACE
+// sends back what only proxies may see (RFC 9110, section 9.3).
+func NeverForwarded(method string) bool {
+	return method == http.MethodConnect || method == http.MethodTrace
+}
 
 // New builds the table of a complete configuration.
 func New(applications []config.Application) *Table {

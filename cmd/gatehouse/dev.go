@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,8 @@ gatehouse incident and gatehouse report find them.`,
 				if len(args) > 0 {
 					return usagef("no arguments are expected; -upstream URL names your application")
 				}
-				d.log = log
+				d.log, d.given = log, map[string]bool{}
+				flags.Visit(func(f *flag.Flag) { d.given[f.Name] = true })
 				return d.run(ctx)
 			}
 		},
@@ -57,6 +59,10 @@ type dev struct {
 	cli                           *cli
 	upstream, listen, admin, shop string
 	log                           *logSettings
+
+	given map[string]bool // the flags that were set
+	// target is the URL of the application behind the gateway: -upstream, or the demo shop's.
+	target *url.URL
 }
 
 func (d *dev) run(ctx context.Context) (err error) {
@@ -64,24 +70,40 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	found, err := d.writeConfig()
+	if err := d.parseFlags(); err != nil {
+		return err
+	}
+	found, err := exists(devConfig)
+	if err != nil {
+		return err
+	}
+	hadEvents, err := exists(devEvents)
 	if err != nil {
 		return err
 	}
 	served := false
 	defer func() {
-		if err != nil && !found && !served {
-			err = d.giveUp(err)
+		if err != nil && !served {
+			err = d.giveUp(err, found, hadEvents)
 		}
 	}()
-	demo := shop.New(shop.Options{Logger: logger})
-	usesShop, err := d.usesShop()
+	if !found {
+		if err := os.WriteFile(devConfig, []byte(d.newConfig()), 0o644); err != nil {
+			return err
+		}
+	}
+	loaded, err := d.cli.loadFor(devConfig)
 	if err != nil {
 		return err
 	}
+	if err := d.agrees(loaded.Config); err != nil {
+		return err
+	}
+	demo := shop.New(shop.Options{Logger: logger})
+	usesShop := d.upstream == "" && hasUpstream(loaded.Config, d.target)
 	if usesShop {
 		if err := demo.Start(d.shop); err != nil {
-			return fmt.Errorf("%w; -shop ADDRESS takes another one%s", err, map[bool]string{true: ", with the same address in " + devConfig}[found])
+			return fmt.Errorf("%w%s", err, map[bool]string{true: " and the same address in " + devConfig}[found])
 		}
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -104,37 +126,91 @@ func (d *dev) run(ctx context.Context) (err error) {
 	})
 }
 
-// giveUp removes the configuration that was written for a start that failed, so that the next start does not take it for
-// the user's own, and names the flags in place of its keys.
-func (d *dev) giveUp(err error) error {
+// giveUp removes what a start that failed has written, so that the next start does not take it for the user's own, and
+// names the flags in place of the keys of a configuration that is gone.
+func (d *dev) giveUp(err error, found, hadEvents bool) error {
+	if info, statErr := os.Stat(devEvents); statErr == nil && !hadEvents && info.Size() == 0 {
+		err = errors.Join(err, os.Remove(devEvents))
+	}
+	if found {
+		return err
+	}
 	var bind *listener.BindError
 	if errors.As(err, &bind) {
-		bind.Key = "-listen"
-		if bind.Address == d.admin {
+		switch bind.Address {
+		case d.listen:
+			bind.Key = "-listen"
+		case d.admin:
 			bind.Key = "-admin"
 		}
 	}
-	return errors.Join(err, os.Remove(devConfig))
+	if removeErr := os.Remove(devConfig); !errors.Is(removeErr, fs.ErrNotExist) {
+		err = errors.Join(err, removeErr)
+	}
+	return err
 }
 
-// writeConfig writes gatehouse.yaml unless there is one. It says whether there was.
-func (d *dev) writeConfig() (found bool, err error) {
-	if _, err := os.Stat(devConfig); err == nil {
-		if d.upstream != "" {
-			return true, fmt.Errorf("%s exists already and would be used instead of -upstream %s: change the upstream in it, or move it away", devConfig, d.upstream)
-		}
-		return true, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+// exists says whether there is a file.
+func exists(name string) (bool, error) {
+	_, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
+	return err == nil, err
+}
+
+// parseFlags checks the addresses and reads the URL of the application.
+func (d *dev) parseFlags() (err error) {
+	for _, f := range [][2]string{{"-listen", d.listen}, {"-admin", d.admin}} {
+		if err := config.CheckListenAddress(f[1]); err != nil {
+			return usagef("%s: %v", f[0], err)
+		}
+	}
+	switch {
+	case d.upstream == "":
+		if d.target, err = config.ParseUpstreamURL("http://" + d.shop); err != nil {
+			return usagef("-shop: %v", strings.ReplaceAll(err.Error(), "http://"+d.shop, d.shop))
+		}
+	case !strings.Contains(d.upstream, "://") && !strings.Contains(d.upstream, "@"):
+		return usagef("-upstream %q is not a URL such as http://127.0.0.1:3000", d.upstream)
+	default:
+		if d.target, err = config.ParseUpstreamURL(d.upstream); err != nil {
+			return usagef("-upstream: %v", err)
+		}
+	}
+	return nil
+}
+
+// agrees refuses flags that were given and that the configuration in the working directory does not follow.
+func (d *dev) agrees(c *config.Config) error {
+	listens := slices.ContainsFunc(c.Listeners, func(l config.Listener) bool { return l.Address == d.listen })
+	for _, f := range []struct {
+		name, value, key string
+		follows          bool
+	}{
+		{"upstream", d.upstream, "the upstream", hasUpstream(c, d.target)},
+		{"listen", d.listen, "the address of the listener", listens},
+		{"admin", d.admin, "admin.address", c.Admin.Address == d.admin},
+		{"shop", d.shop, "the upstream", d.upstream != "" || hasUpstream(c, d.target)},
+	} {
+		if d.given[f.name] && !f.follows {
+			return fmt.Errorf("%s exists already and would be used instead of -%s %s: change %s in it, or move it away", devConfig, f.name, f.value, f.key)
+		}
+	}
+	return nil
+}
+
+// hasUpstream says whether a configuration has an upstream at the URL.
+func hasUpstream(c *config.Config, target *url.URL) bool {
+	return slices.ContainsFunc(c.Upstreams, func(u config.Upstream) bool { return slices.Contains(u.URLs, target.String()) })
+}
+
+// newConfig is the configuration that is left in the working directory.
+func (d *dev) newConfig() string {
 	if d.upstream != "" {
-		u, err := url.Parse(d.upstream)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return false, usagef("-upstream %q is not a URL such as http://127.0.0.1:3000", d.upstream)
-		}
-		return false, os.WriteFile(devConfig, []byte(d.ownConfig(u)), 0o644)
+		return d.ownConfig()
 	}
-	return false, os.WriteFile(devConfig, []byte(d.shopConfig()), 0o644)
+	return d.shopConfig()
 }
 
 const devHeader = `# Written by gatehouse dev, yours to keep. Changes are taken up while the gateway runs;
@@ -150,7 +226,7 @@ logs: { access: none, events: %s }
 
 func (d *dev) shopConfig() string {
 	return fmt.Sprintf(devHeader, d.listen, d.admin, devEvents) + fmt.Sprintf(`upstreams:
-  - { name: shop, url: "http://%s", allow_loopback: true }
+  - { name: shop, url: %q, allow_loopback: true }
 applications:
   - name: shop
     hosts: ["*"]
@@ -159,11 +235,12 @@ applications:
     routes:
       - { path: /, traffic: [auto, grpc] }
       - { path: /ws, traffic: [websocket] }
-`, d.shop)
+`, d.target.String())
 }
 
-func (d *dev) ownConfig(u *url.URL) string {
-	loopback := u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "::1"
+func (d *dev) ownConfig() string {
+	host := d.target.Hostname()
+	loopback := host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1"
 	return fmt.Sprintf(devHeader, d.listen, d.admin, devEvents) + fmt.Sprintf(`upstreams:
   - { name: application, url: %q, allow_loopback: %v }
 applications:
@@ -173,23 +250,7 @@ applications:
     upstream: application
     routes:
       - { path: /, traffic: [auto, websocket] }
-`, strings.TrimSuffix(u.Scheme+"://"+u.Host, "/"), loopback)
-}
-
-// usesShop says whether the configuration has the demo shop as an upstream.
-func (d *dev) usesShop() (bool, error) {
-	loaded, err := d.cli.loadFor(devConfig)
-	if err != nil {
-		return false, err
-	}
-	for _, u := range loaded.Config.Upstreams {
-		for _, address := range u.URLs {
-			if parsed, err := url.Parse(address); err == nil && parsed.Host == d.shop {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
+`, d.target.String(), loopback)
 }
 
 // mode says in which mode the applications are, if they are all in one.
@@ -219,7 +280,10 @@ func (d *dev) banner(s *proxy.Server, found, usesShop bool) {
 	} else {
 		what := "in front of your application"
 		if d.upstream != "" {
-			what = "in front of " + d.upstream + ", in mode detect: nothing is refused"
+			what = "in front of " + d.upstream + d.mode()
+			if strings.HasSuffix(what, "detect") {
+				what += ": nothing is refused"
+			}
 		}
 		line("gateway", gateway, what)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,15 @@ var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
 // isURL tells a URL from a name.
 func isURL(s string) bool { return strings.Contains(s, "://") }
+
+// ParseUpstreamURL reads the URL of an upstream: scheme, host and optional port. The error never shows a user or password.
+func ParseUpstreamURL(raw string) (*url.URL, error) {
+	_, u, message := parseURL(raw)
+	if message != "" {
+		return nil, errors.New(message)
+	}
+	return u, nil
+}
 
 // parseURL reads the URL of an upstream and gives its canonical form: lower case, without a default port or a path.
 // It answers a message if raw is not such a URL.

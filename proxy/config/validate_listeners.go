@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -40,6 +41,14 @@ func (l *loader) validateListeners() {
 		}
 	}
 	listen("admin.address", c.Admin.Address)
+}
+
+// CheckListenAddress says what is wrong with an address to listen on.
+func CheckListenAddress(address string) error {
+	if message := checkListenAddress(address); message != "" {
+		return errors.New(message)
+	}
+	return nil
 }
 
 // checkListenAddress gives the message for what is no address to listen on, or "".

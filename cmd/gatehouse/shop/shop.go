@@ -18,6 +18,8 @@ import (
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+
+	"gatehouse/proxy/listener"
 )
 
 // Options is what New needs. The zero value works.
@@ -75,7 +77,7 @@ func (s *Shop) Start(addr string) error {
 	case s.server != nil:
 		return ErrStarted
 	}
-	listener, err := net.Listen("tcp", addr)
+	socket, err := listener.Listen(addr, "-shop")
 	if err != nil {
 		return fmt.Errorf("start the demo shop: %w", err)
 	}
@@ -94,9 +96,9 @@ func (s *Shop) Start(addr string) error {
 		// OPTIONS * goes to the handler like every other request: net/http would answer it with an empty 200.
 		DisableGeneralOptionsHandler: true,
 	}
-	s.address, s.cancel, s.served = listener.Addr().String(), cancel, make(chan error, 1)
+	s.address, s.cancel, s.served = socket.Addr().String(), cancel, make(chan error, 1)
 	server, served := s.server, s.served
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(socket) }()
 	s.log.Info("demo shop started", zap.String("address", s.address))
 	return nil
 }

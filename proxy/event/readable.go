@@ -28,7 +28,7 @@ func ColorFor(f *os.File) Color {
 }
 
 // Readable writes e as one line for people: time, verdict, incident, request, status and reason, the first rules and
-// what they matched, the client. e is expected to be masked; nothing in it can control a terminal.
+// what they matched or why the gateway itself refused it, the client. e is expected to be masked; nothing in it can control a terminal.
 func Readable(w io.Writer, e *Event, c Color) error {
 	_, err := w.Write(appendReadable(nil, e, c))
 	return err
@@ -63,18 +63,19 @@ func appendReadable(b []byte, e *Event, c Color) []byte {
 	b = append(b, ' ')
 	paint(bold, printable(e.Incident, 32))
 	b = append(b, ' ')
-	b = append(b, printable(e.Method, 16)...)
-	b = append(b, ' ')
-	target := e.Host + e.Path
-	if e.Query != "" {
-		target += "?" + e.Query
+	if e.Method != "" { // else it was refused before it could be read
+		b = append(b, printable(e.Method, 16)...)
+		b = append(b, ' ')
 	}
-	b = append(b, printable(target, 120)...)
-	b = append(b, " -> "...)
+	if target := readableTarget(e); target != "" {
+		b = append(b, printable(target, 120)...)
+		b = append(b, ' ')
+	}
+	b = append(b, "-> "...)
 	b = strconv.AppendInt(b, int64(e.Status), 10)
 	b = append(b, ' ')
 	paint(code, printable(string(e.Reason), 32))
-	if e.Scores.Inbound > 0 && e.Scores.InboundThreshold > 0 {
+	if e.Scores.Inbound > 0 && e.Scores.InboundThreshold > 0 && byRules(e) {
 		b = append(b, " (score "...)
 		b = strconv.AppendInt(b, int64(e.Scores.Inbound), 10)
 		b = append(b, " of "...)
@@ -89,10 +90,30 @@ func appendReadable(b []byte, e *Event, c Color) []byte {
 	return append(b, '\n')
 }
 
+// readableTarget is host, path and query. The target of CONNECT is a host itself (RFC 9112, section 3.2.3).
+func readableTarget(e *Event) string {
+	target := e.Host + e.Path
+	if e.Method == "CONNECT" && e.Path != "" {
+		target = e.Path
+	}
+	if e.Query != "" {
+		target += "?" + e.Query
+	}
+	return target
+}
+
+// byRules says that it was rules that decided. Else the detail says why, and rules that matched are beside the point.
+func byRules(e *Event) bool {
+	return e.Detail == "" || e.Reason == CRSScore || e.Reason == Rule || e.Reason == List
+}
+
 // appendReadableRules names the first rules that matched something and what, else the detail.
 func appendReadableRules(b []byte, e *Event) []byte {
 	shown := 0
 	for i := range e.Rules {
+		if !byRules(e) {
+			break
+		}
 		m := &e.Rules[i]
 		if len(m.Targets) == 0 || m.Disruptive && len(e.Rules) > 1 && e.Reason == CRSScore {
 			continue

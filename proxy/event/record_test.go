@@ -349,15 +349,23 @@ func TestReadable(t *testing.T) {
 	clean := &Event{Time: sampleEvent().Time, Verdict: Error, Incident: "GH-01HK-0Z7A-BC1D", Reason: UpstreamDown, Detail: "dial 10.0.0.1:80: refused", Method: "GET", Host: "shop.example.com", Path: "/", Status: 502, Client: "203.0.113.7"}
 	hostile := &Event{Time: sampleEvent().Time, Verdict: Detect, Method: "GE\x1b[2JT", Host: "a\nb", Path: "/\u202e\xff" + strings.Repeat("x", 500), Reason: Rule}
 	masked := NewMasker().Event(sampleEvent())
+	large := *masked // rules matched too, below the threshold
+	tooLarge := &large
+	tooLarge.Status, tooLarge.Reason, tooLarge.Detail, tooLarge.Client = 413, BodyTooLarge, "body.max_bytes 10MiB", "203.0.113.7"
+	connect := &Event{Time: sampleEvent().Time, Verdict: Block, Incident: "GH-01HK-0Z7A-BC1D", Reason: MethodRefused, Detail: "CONNECT is never forwarded", Method: "CONNECT", Host: "foo:80", Path: "foo:80", Status: 405}
+	early := &Event{Time: sampleEvent().Time, Verdict: Block, Incident: "GH-01HK-0Z7A-BC1D", Reason: BadRequest, Detail: "malformed", Status: 400, Client: "203.0.113.7"}
 	for name, c := range map[string]struct {
 		in    *Event
 		color Color
 		want  string
 	}{
-		"score":   {masked, NoColor, "12:34:56 BLOCK  GH-01HK-0Z7A-BC1D POST shop.example.com/login?next=%2Fcart&token=***(6) -> 403 crs_score (score 10 of 5): 942100 SQL Injection Attack Detected via libinjection in form:email; 941100 XSS Attack Detected via libinjection in form:password from 203.0.113.7\n"},
-		"detail":  {clean, NoColor, "12:34:56 ERROR  GH-01HK-0Z7A-BC1D GET shop.example.com/ -> 502 upstream_down: dial 10.0.0.1:80: refused from 203.0.113.7\n"},
-		"colour":  {clean, ANSI, "\x1b[2m12:34:56\x1b[0m \x1b[1m\x1b[31mERROR \x1b[0m \x1b[1mGH-01HK-0Z7A-BC1D\x1b[0m GET shop.example.com/ -> 502 \x1b[31mupstream_down\x1b[0m: dial 10.0.0.1:80: refused \x1b[2mfrom 203.0.113.7\x1b[0m\n"},
-		"hostile": {hostile, NoColor, "12:34:56 DETECT  GE\\u{1b}[2JT a\\u{a}b/\\u{202e}\\xff" + strings.Repeat("x", 114) + "… -> 0 rule\n"},
+		"score":        {masked, NoColor, "12:34:56 BLOCK  GH-01HK-0Z7A-BC1D POST shop.example.com/login?next=%2Fcart&token=***(6) -> 403 crs_score (score 10 of 5): 942100 SQL Injection Attack Detected via libinjection in form:email; 941100 XSS Attack Detected via libinjection in form:password from 203.0.113.7\n"},
+		"detail":       {clean, NoColor, "12:34:56 ERROR  GH-01HK-0Z7A-BC1D GET shop.example.com/ -> 502 upstream_down: dial 10.0.0.1:80: refused from 203.0.113.7\n"},
+		"colour":       {clean, ANSI, "\x1b[2m12:34:56\x1b[0m \x1b[1m\x1b[31mERROR \x1b[0m \x1b[1mGH-01HK-0Z7A-BC1D\x1b[0m GET shop.example.com/ -> 502 \x1b[31mupstream_down\x1b[0m: dial 10.0.0.1:80: refused \x1b[2mfrom 203.0.113.7\x1b[0m\n"},
+		"hostile":      {hostile, NoColor, "12:34:56 DETECT  GE\\u{1b}[2JT a\\u{a}b/\\u{202e}\\xff" + strings.Repeat("x", 114) + "… -> 0 rule\n"},
+		"own refusal":  {tooLarge, NoColor, "12:34:56 BLOCK  GH-01HK-0Z7A-BC1D POST shop.example.com/login?next=%2Fcart&token=***(6) -> 413 body_too_large: body.max_bytes 10MiB from 203.0.113.7\n"},
+		"authority":    {connect, NoColor, "12:34:56 BLOCK  GH-01HK-0Z7A-BC1D CONNECT foo:80 -> 405 method_refused: CONNECT is never forwarded\n"},
+		"not readable": {early, NoColor, "12:34:56 BLOCK  GH-01HK-0Z7A-BC1D -> 400 bad_request: malformed from 203.0.113.7\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -91,6 +92,12 @@ func (d *decoder) syntax(err error) {
 	if grammarRE.MatchString(message) {
 		line++
 	}
+	if m := collectionRE.FindStringSubmatch(message); m != nil { // the line is where the collection begins
+		what := map[string]string{"key": "a key of the mapping", "'-' indicator": `"- " and the next entry of the list`}[m[1]]
+		begin := max(line, 1)
+		line = d.firstFailing(err.Error())
+		message = fmt.Sprintf("expected %s that begins in line %d; is the line indented as it should be?", what, begin)
+	}
 	if anchor, ok := strings.CutPrefix(message, "unknown anchor '"); ok {
 		anchor, _, _ = strings.Cut(anchor, "'")
 		line = 1 + slices.IndexFunc(d.lines, func(l []byte) bool { return bytes.Contains(l, []byte("*"+anchor)) })
@@ -103,6 +110,18 @@ func (d *decoder) syntax(err error) {
 		at.Line, at.Column = line, d.indent(line)
 	}
 	d.problemAt(at, "", message)
+}
+
+// collectionRE matches the errors at whose line a list or a mapping begins, somewhere below which the fault is.
+var collectionRE = regexp.MustCompile(`^did not find expected (key|'-' indicator)$`)
+
+// firstFailing gives the first line up to which the file has the error of the whole.
+func (d *decoder) firstFailing(message string) int {
+	return 1 + sort.Search(len(d.lines)-1, func(i int) bool {
+		var doc yaml.Node
+		err := yaml.Unmarshal(bytes.Join(d.lines[:i+1], []byte("\n")), &doc)
+		return err != nil && err.Error() == message
+	})
 }
 
 // indent gives the column of the first character of a line that is not a space.

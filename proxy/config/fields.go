@@ -171,7 +171,7 @@ var fields = map[string]field{
 	"RateLimit.Methods": {doc: "Methods that are counted; empty means all. GET includes HEAD."},
 	"RateLimit.Key":     {doc: "What is counted together: client (IPv6 by /64), header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH, or several of them. Requests without a value are counted together.", required: true},
 	"RateLimit.Limit":   {doc: "How fast requests may come in the long run: a count and a time span, such as 10/1m.", required: true},
-	"RateLimit.Burst":   {doc: "How many may come at once; it fills up again at the pace of limit. Unless set, the count of limit.", bounds: between(0, math.MaxInt32)},
+	"RateLimit.Burst":   {doc: "How many may come at once; it fills up again at the pace of limit. Unless set, the count of limit.", bounds: between(1, math.MaxInt32)},
 
 	"List.Name":      {doc: "Name, unique among the lists.", required: true},
 	"List.Addresses": {doc: "Addresses and networks; an entry may expire."},

@@ -38,7 +38,7 @@ func (s *socket) Write(p []byte) (int, error) {
 // dial connects to the endpoint, with TLS for https, and keeps the endpoint's health.
 func (ep *endpoint) dial(ctx context.Context, serverName string, p Protocol) (net.Conn, *socket, *Error) {
 	if err := ep.u.policy.check(ep.addr); err != nil {
-		return nil, nil, &Error{Kind: Refused, Step: StepConnect, Address: ep.addr, Err: err}
+		return nil, nil, &Error{Kind: Refused, Step: StepConnect, Upstream: ep.u.config.Name, Address: ep.addr, Err: err}
 	}
 	limited, cancel := context.WithTimeout(ctx, ep.u.timeouts.connect)
 	defer cancel()
@@ -57,7 +57,7 @@ func (ep *endpoint) dial(ctx context.Context, serverName string, p Protocol) (ne
 	if ctx.Err() == nil && limited.Err() != nil {
 		e.Kind = Timeout
 	}
-	e.Address = ep.addr
+	e.Upstream, e.Address = ep.u.config.Name, ep.addr
 	return nil, nil, e
 }
 

@@ -211,8 +211,12 @@ func (ep *endpoint) connected() {
 
 // failed notes that connecting failed.
 func (ep *endpoint) failed(err error) {
-	if span := ep.health.failed(time.Now(), err); span > 0 {
+	switch span := ep.health.failed(time.Now(), err); span {
+	case 0:
+	case firstEject:
 		ep.log.Warn("address left alone after failed connects", zap.Duration("for", span), zap.Error(err))
+	default: // longer every time: it is the same fault as before
+		ep.log.Debug("address left alone for longer", zap.Duration("for", span), zap.Error(err))
 	}
 }
 

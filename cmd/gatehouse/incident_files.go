@@ -70,7 +70,7 @@ func escapeGlob(name string) string {
 }
 
 // readEvents gives the events of a file to take until it answers false. Every byte that is read also goes to tee, if
-// there is one.
+// there is one. Lines that are no records are told of on stderr once the file has come to its end.
 func (c *cli) readEvents(name string, tee io.Writer, take func(*event.Event) bool) error {
 	r := c.stdin
 	if name != "-" {
@@ -84,13 +84,21 @@ func (c *cli) readEvents(name string, tee io.Writer, take func(*event.Event) boo
 	if tee != nil {
 		r = io.TeeReader(r, tee)
 	}
-	for e, err := range event.ReadEvents(r, nil) {
+	var stats event.ReadStats
+	for e, err := range event.ReadEvents(r, &stats) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if !take(e) {
 			return nil
 		}
+	}
+	if n := stats.Foreign + stats.Malformed; n > 0 {
+		what := "are no records and were skipped"
+		if n == 1 {
+			what = "is no record and was skipped"
+		}
+		fmt.Fprintf(c.stderr, "note: %s of %s %s\n", count(n, "line"), name, what)
 	}
 	return nil
 }

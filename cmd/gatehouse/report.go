@@ -58,7 +58,7 @@ access records too: in the same file, or in the one that -access names.`,
 				if *output == "json" {
 					return c.printJSON(r)
 				}
-				return c.printReport(r, files, *app)
+				return c.printReport(r, files, *app, *since != "")
 			}
 		},
 	}
@@ -118,14 +118,18 @@ func (c *cli) readRecords(b *tuning.Builder, files []string, access string) erro
 }
 
 // printReport writes the report for people.
-func (c *cli) printReport(r *tuning.Report, files []string, app string) error {
+func (c *cli) printReport(r *tuning.Report, files []string, app string, since bool) error {
 	w := c.stdout
 	if r.Events+r.AccessRecords == 0 {
 		what := "no record"
 		if app != "" {
 			what += " of the application " + app
 		}
-		return errors.New(what + " in " + strings.Join(files, ", ") + " in that time")
+		what += " in " + strings.Join(files, ", ")
+		if since {
+			what += " in that time"
+		}
+		return errors.New(what)
 	}
 	fmt.Fprintf(w, "%s UTC: %s", span(r.From, r.To), count(r.Events, "event"))
 	if r.AccessRecords > 0 {

@@ -139,12 +139,18 @@ func TestReport(t *testing.T) {
 func TestReportUsage(t *testing.T) {
 	dir := t.TempDir()
 	empty := write(t, dir, "empty.jsonl", "")
+	garbage := write(t, dir, "garbage.jsonl", "\ngarbage\n")
+	foreign := write(t, dir, "foreign.jsonl", "{}\n{\"record\":\"event\"}\n[1]\n")
 	for _, c := range []struct {
 		args []string
 		code int
 		want string
 	}{
 		{[]string{"-events", empty}, exitFailed, "no record in " + empty},
+		{[]string{"-events", empty, "-since", "2h"}, exitFailed, "no record in " + empty + " in that time"},
+		{[]string{"-events", garbage}, exitFailed, "note: 1 line of " + garbage + " is no record and was skipped\n"},
+		{[]string{"-events", garbage}, exitFailed, "no record in " + garbage + "\n"},
+		{[]string{"-events", foreign}, exitFailed, "note: 3 lines of " + foreign + " are no records and were skipped\n"},
 		{[]string{"-events", empty, "-app", "shop"}, exitFailed, "no record of the application shop in "},
 		{[]string{"-events", empty, "-since", "yesterday"}, exitUsage, `-since "yesterday" is neither a time ago, such as 48h or 7d, nor a moment`},
 		{[]string{"-events", empty, "x"}, exitUsage, "no arguments are expected"},

@@ -18,6 +18,7 @@ type ReadStats struct {
 	Events    int
 	Other     int // access records, plain text, empty lines
 	Malformed int // event records that do not parse
+	Foreign   int // of Other: what is neither a record nor an empty line
 }
 
 // maxReadLine bounds one line; the longest that a Recorder writes is 32 KiB.
@@ -60,8 +61,13 @@ func ReadEvents(r io.Reader, stats *ReadStats) iter.Seq2[*Event, error] {
 // parseLine gives the event of a line, or nil.
 func parseLine(line []byte, stats *ReadStats) *Event {
 	line = bytes.TrimSpace(line)
-	if len(line) == 0 || line[0] != '{' || !bytes.Contains(line, []byte(`"record"`)) {
+	if len(line) == 0 {
 		stats.Other++
+		return nil
+	}
+	if line[0] != '{' || !bytes.Contains(line, []byte(`"record"`)) {
+		stats.Other++
+		stats.Foreign++
 		return nil
 	}
 	var kind struct {
@@ -71,6 +77,9 @@ func parseLine(line []byte, stats *ReadStats) *Event {
 	err := json.Unmarshal(line, &kind)
 	if err == nil && kind.Record != recordEvent {
 		stats.Other++
+		if kind.Record != recordAccess {
+			stats.Foreign++
+		}
 		return nil
 	}
 	if err == nil {
@@ -78,6 +87,7 @@ func parseLine(line []byte, stats *ReadStats) *Event {
 	}
 	if err != nil && !bytes.Contains(line, []byte(`"`+recordEvent+`"`)) {
 		stats.Other++
+		stats.Foreign++
 		return nil
 	}
 	if err != nil || in.Incident == "" || in.Time.IsZero() {

@@ -323,7 +323,7 @@ func TestReadEventsRoundTrip(t *testing.T) {
 	if d := cmp.Diff([]*Event{&want, minimal, minimal}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(ReadStats{Events: 3, Other: 5, Malformed: 4}, stats); d != "" {
+	if d := cmp.Diff(ReadStats{Events: 3, Other: 5, Malformed: 4, Foreign: 3}, stats); d != "" {
 		t.Errorf("stats (-want +got):\n%s", d)
 	}
 }

@@ -127,6 +127,14 @@ func TestSuggestedExclusions(t *testing.T) {
 			also: []string{rawRequest("PUT", "/api/answers", "application/json", `{"answers":{"aaaaaaaa-9dc0-11d1-b245-5ffdce74fad2":"`+sqlWords+`"}}`)},
 			not:  []string{rawRequest("PUT", "/api/answers", "application/json", `{"question":"`+sqlWords+`"}`)},
 		},
+		"json list beside a key with a dot": {
+			raw:  rawRequest("POST", "/api/dotted", "application/json", `{"a.b":{"items":[{},{"comment":"`+sqlWords+`"}]}}`),
+			also: []string{rawRequest("POST", "/api/dotted", "application/json", `{"a.b":{"items":[{},{},{"comment":"`+sqlWords+`"}]}}`)},
+			not: []string{
+				rawRequest("POST", "/api/dotted", "application/json", `{"a.b":{"items":[{},{"title":"`+sqlWords+`"}]}}`),
+				rawRequest("POST", "/api/dotted", "application/json", `{"a.b":{"items":{"x":{"y":{"comment":"`+sqlWords+`"}}}}}`),
+			},
+		},
 		"json root list": {
 			raw: rawRequest("POST", "/api/batch", "application/json", `["a","`+sqlWords+`"]`),
 		},

@@ -118,7 +118,9 @@ func anyIndex(name string) string {
 	return b.String()
 }
 
-// anyKey turns the segments of a JSON path that look like identifiers into *.
+// anyKey turns the segments of a JSON path that look like identifiers into *. Where some key holds a dot, every dot of the
+// path has a backslash, since it is not known which is a key's own, and indexes are numbers between them: there * stands
+// for what is between two dots, too.
 func anyKey(name string) string {
 	var b strings.Builder
 	for rest := name; rest != ""; {
@@ -133,7 +135,13 @@ func anyKey(name string) string {
 		if key := rest[:end]; isVariable(key) {
 			b.WriteByte('*')
 		} else {
-			b.WriteString(key)
+			parts := strings.Split(key, `\.`)
+			for i := range parts {
+				if len(parts) > 1 && isVariable(parts[i]) {
+					parts[i] = "*"
+				}
+			}
+			b.WriteString(strings.Join(parts, `\.`))
 		}
 		rest = rest[end:]
 		for rest != "" && (rest[0] == '.' || rest[0] == '[') {

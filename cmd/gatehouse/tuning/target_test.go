@@ -15,6 +15,8 @@ func TestTargetPattern(t *testing.T) {
 		{"lists in lists", "json:[0][12].x", "x", "json:[*][*].x"},
 		{"a bracket in a name", `json:a\[0].b`, "x", `json:a\[0].b`},
 		{"key of an identifier", "json:answers.7d444840-9dc0-11d1-b245-5ffdce74fad2.text", "x", "json:answers.*.text"},
+		{"an index beside a key with a dot", `json:a\.b\.items\.1\.comment`, "x", `json:a\.b\.items\.*\.comment`},
+		{"a number in a key with a dot", `json:v1\.2x\.b`, "x", `json:v1\.2x\.b`},
 		{"the document", "json:", "x", "json:"},
 		{"form with an index", "form:items[3][text]", "x", "form:items[*][text]"},
 		{"form without a name", "form:", "x", "form:"},

@@ -197,7 +197,7 @@ func (cmd command) usage(w io.Writer, flags *flag.FlagSet) {
 	})
 }
 
-// outputFlag declares -o, which every command with output has.
+// outputFlag declares -o. Every command has it but those that serve, and completion, whose output is a script.
 func outputFlag(flags *flag.FlagSet) *string {
 	o := "text"
 	flags.Func("o", "output `format`: text or json (default text)", func(s string) error {

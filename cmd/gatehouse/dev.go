@@ -32,9 +32,9 @@ func devCommand() command {
 Starts a gateway on 127.0.0.1:8080 in front of a demo shop, in mode block. With -upstream it stands in front of your own
 application instead, in mode detect: nothing is refused, and every event says what would have been.
 
-The configuration is left as gatehouse.yaml in the working directory. If the file exists already it is used as it is;
-changes to it are taken up while the gateway runs. Events are also written to gatehouse-events.jsonl, where
-gatehouse incident and gatehouse report find them.`,
+The configuration is left as gatehouse.yaml in the working directory. If the file exists already it is used as it is,
+and a flag that says otherwise is refused; changes to it are taken up while the gateway runs. Events are also written to
+gatehouse-events.jsonl, where gatehouse incident and gatehouse report find them.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			d := &dev{cli: c}
 			flags.StringVar(&d.upstream, "upstream", "", "`URL` of your own application, instead of the demo shop")

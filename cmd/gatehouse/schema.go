@@ -9,12 +9,15 @@ import (
 
 func schemaCommand() command {
 	return command{
-		name: "schema", synopsis: "", short: "print the JSON Schema of the configuration, for editors",
+		name: "schema", synopsis: "[-o text|json]", short: "print the JSON Schema of the configuration, for editors",
 		long: `
 Point your editor at it, for instance with this first line in gatehouse.yaml:
 
-  # yaml-language-server: $schema=gatehouse.schema.json`,
-		setup: func(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+  # yaml-language-server: $schema=gatehouse.schema.json
+
+The schema is JSON with either value of -o.`,
+		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
+			outputFlag(flags)
 			return func(_ context.Context, args []string) error {
 				if len(args) > 0 {
 					return usagef("no arguments are expected")

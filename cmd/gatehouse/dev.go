@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 	"gatehouse/proxy/listener"
 )
 
-// devFiles are what gatehouse dev leaves in the working directory.
+// The files that gatehouse dev leaves in its directory.
 const (
 	devConfig = "gatehouse.yaml"
 	devEvents = "gatehouse-events.jsonl"
@@ -27,17 +28,19 @@ const (
 
 func devCommand() command {
 	return command{
-		name: "dev", synopsis: "[-upstream URL] [flags]", short: "try it out: a gateway, a demo shop behind it, and events as they happen",
+		name: "dev", synopsis: "[-upstream URL] [-data DIR] [flags]", short: "try it out: a gateway, a demo shop behind it, and events as they happen",
 		long: `
 Starts a gateway on 127.0.0.1:8080 in front of a demo shop, in mode block. With -upstream it stands in front of your own
 application instead, in mode detect: nothing is refused, and every event says what would have been.
 
-The configuration is left as gatehouse.yaml in the working directory. If the file exists already it is used as it is,
-and a flag that says otherwise is refused; changes to it are taken up while the gateway runs. Events are also written to
-gatehouse-events.jsonl, where gatehouse incident and gatehouse report find them.`,
+The configuration is left as gatehouse.yaml in the working directory, or in that of -data, which is made if need be. If the
+file exists already it is used as it is, and a flag that says otherwise is refused; changes to it are taken up while the
+gateway runs. Events are also written to gatehouse-events.jsonl beside it, where gatehouse incident and gatehouse report find
+them.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			d := &dev{cli: c}
 			flags.StringVar(&d.upstream, "upstream", "", "`URL` of your own application, instead of the demo shop")
+			flags.StringVar(&d.data, "data", ".", "`directory` of the configuration and the events")
 			flags.StringVar(&d.listen, "listen", "127.0.0.1:8080", "`address` of the gateway")
 			flags.StringVar(&d.admin, "admin", "127.0.0.1:9081", "`address` of the admin listener")
 			flags.StringVar(&d.shop, "shop", "127.0.0.1:9082", "`address` of the demo shop")
@@ -57,13 +60,18 @@ gatehouse-events.jsonl, where gatehouse incident and gatehouse report find them.
 // dev is one run of gatehouse dev.
 type dev struct {
 	cli                           *cli
-	upstream, listen, admin, shop string
-	log                           *logSettings
+	upstream, data, listen, admin, shop string
+	log                                 *logSettings
 
 	given map[string]bool // the flags that were set
 	// target is the URL of the application behind the gateway: -upstream, or the demo shop's.
 	target *url.URL
 }
+
+// config and events are the paths of the files.
+func (d *dev) config() string { return filepath.Join(d.data, devConfig) }
+
+func (d *dev) events() string { return filepath.Join(d.data, devEvents) }
 
 func (d *dev) run(ctx context.Context) (err error) {
 	logger, err := d.log.build(d.cli.stderr)
@@ -73,11 +81,14 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err := d.parseFlags(); err != nil {
 		return err
 	}
-	found, err := exists(devConfig)
+	if err := os.MkdirAll(d.data, 0o755); err != nil {
+		return fmt.Errorf("make the directory of -data: %w", err)
+	}
+	found, err := exists(d.config())
 	if err != nil {
 		return err
 	}
-	hadEvents, err := exists(devEvents)
+	hadEvents, err := exists(d.events())
 	if err != nil {
 		return err
 	}
@@ -88,11 +99,11 @@ func (d *dev) run(ctx context.Context) (err error) {
 		}
 	}()
 	if !found {
-		if err := os.WriteFile(devConfig, []byte(d.newConfig()), 0o644); err != nil {
+		if err := os.WriteFile(d.config(), []byte(d.newConfig()), 0o644); err != nil {
 			return err
 		}
 	}
-	loaded, err := d.cli.loadFor(devConfig)
+	loaded, err := d.cli.loadFor(d.config())
 	if err != nil {
 		return err
 	}
@@ -103,7 +114,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	usesShop := d.upstream == "" && hasUpstream(loaded.Config, d.target)
 	if usesShop {
 		if err := demo.Start(d.shop); err != nil {
-			return fmt.Errorf("%w%s", err, map[bool]string{true: " and the same address in " + devConfig}[found])
+			return fmt.Errorf("%w%s", err, map[bool]string{true: " and the same address in " + d.config()}[found])
 		}
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -116,7 +127,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		colour = event.ColorFor(f)
 	}
 	return d.cli.serve(ctx, proxy.Options{
-		Load:   func() (*config.Loaded, error) { return loadConfig(devConfig) },
+		Load:   func() (*config.Loaded, error) { return loadConfig(d.config()) },
 		Logger: logger, Stdout: d.cli.stdout, DrainTimeout: 3 * time.Second, Version: version(),
 		Console: d.cli.stdout, Color: colour, Sample: defaultSampleShare,
 	}, func(s *proxy.Server) error {
@@ -129,8 +140,8 @@ func (d *dev) run(ctx context.Context) (err error) {
 // giveUp removes what a start that failed has written, so that the next start does not take it for the user's own, and
 // names the flags in place of the keys of a configuration that is gone.
 func (d *dev) giveUp(err error, found, hadEvents bool) error {
-	if info, statErr := os.Stat(devEvents); statErr == nil && !hadEvents && info.Size() == 0 {
-		err = errors.Join(err, os.Remove(devEvents))
+	if info, statErr := os.Stat(d.events()); statErr == nil && !hadEvents && info.Size() == 0 {
+		err = errors.Join(err, os.Remove(d.events()))
 	}
 	if found {
 		return err
@@ -144,7 +155,7 @@ func (d *dev) giveUp(err error, found, hadEvents bool) error {
 			bind.Key = "-admin"
 		}
 	}
-	if removeErr := os.Remove(devConfig); !errors.Is(removeErr, fs.ErrNotExist) {
+	if removeErr := os.Remove(d.config()); !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}
 	return err
@@ -194,7 +205,7 @@ func (d *dev) agrees(c *config.Config) error {
 		{"shop", d.shop, "the upstream", d.upstream != "" || hasUpstream(c, d.target)},
 	} {
 		if d.given[f.name] && !f.follows {
-			return fmt.Errorf("%s exists already and would be used instead of -%s %s: change %s in it, or move it away", devConfig, f.name, f.value, f.key)
+			return fmt.Errorf("%s exists already and would be used instead of -%s %s: change %s in it, or move it away", d.config(), f.name, f.value, f.key)
 		}
 	}
 	return nil
@@ -255,7 +266,7 @@ applications:
 
 // mode says in which mode the applications are, if they are all in one.
 func (d *dev) mode() string {
-	loaded, err := loadConfig(devConfig)
+	loaded, err := loadConfig(d.config())
 	if err != nil {
 		return ""
 	}
@@ -292,9 +303,12 @@ func (d *dev) banner(s *proxy.Server, found, usesShop bool) {
 	if found {
 		kept = "was there already and is used as it is"
 	}
-	line("config", devConfig, kept)
-	line("events", devEvents, "one JSON line an event")
-	name := os.Args[0]
+	line("config", d.config(), kept)
+	line("events", d.events(), "one JSON line an event")
+	name, with := os.Args[0], ""
+	if d.config() != devConfig {
+		with = " -events " + d.events()
+	}
 	if usesShop {
 		fmt.Fprintf(w, `
 Try, in another terminal:
@@ -302,19 +316,19 @@ Try, in another terminal:
       a clean request: 200
   curl -i '%[1]s/search?q=%%3Cscript%%3Ealert(1)%%3C/script%%3E'
       an attack: 403 with an incident ID
-  %[2]s incident GH-....-....-....
+  %[2]s incident GH-....-....-....%[3]s
       why it was refused, and the smallest exclusion that would let it pass
-  %[2]s report
+  %[2]s report%[3]s
       what was refused so far, by rule, path and target
-`, gateway, name)
+`, gateway, name, with)
 	} else {
 		fmt.Fprintf(w, `
 Use your application through the gateway, then:
-  %[1]s report
+  %[1]s report%[2]s
       what mode block would have refused, and what to settle before you switch
-  %[1]s incident GH-....-....-....
+  %[1]s incident GH-....-....-....%[2]s
       why one request would have been refused, and the smallest exclusion for it
-`, name)
+`, name, with)
 	}
 	fmt.Fprintf(w, "\nEvents follow, one line each. Ctrl-C ends.\n\n")
 }

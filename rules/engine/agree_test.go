@@ -45,6 +45,25 @@ func TestTextsAgree(t *testing.T) {
 			SecRule TX:a "@eq 1" "id:8,phase:1,pass,nolog,skip:1"
 			SecAction "id:9,phase:1,pass,nolog,setvar:tx.h_b=skipped"
 			SecRule HIGHEST_SEVERITY "@eq 5" "id:10,phase:1,pass,log"`},
+		{"deny and skip", `
+			SecRule ARGS "@rx attack" "id:1,phase:2,deny,skipAfter:END"
+			SecAction "id:2,phase:5,pass,log,setvar:tx.a=1"
+			SecMarker OTHER
+			SecAction "id:3,phase:5,pass,log,setvar:tx.b=1"
+			SecMarker END
+			SecAction "id:4,phase:5,pass,log,setvar:tx.c=1"`},
+		{"deny and skip by number", `
+			SecRule ARGS "@rx attack" "id:1,phase:2,deny,skip:2"
+			SecAction "id:2,phase:5,pass,log,setvar:tx.a=1"
+			SecAction "id:3,phase:5,pass,log,setvar:tx.b=1"
+			SecAction "id:4,phase:5,pass,log,setvar:tx.c=1"`},
+		{"allow and skip", `
+			SecRule ARGS "@rx attack" "id:1,phase:1,allow,skipAfter:END"
+			SecAction "id:2,phase:1,pass,log"
+			SecMarker END
+			SecAction "id:3,phase:1,pass,log"
+			SecAction "id:4,phase:2,pass,log"
+			SecAction "id:5,phase:5,pass,log"`},
 		{"a constant refusal", `
 			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1"
 			SecRule TX:a "@eq 1" "id:2,phase:2,deny,nolog,status:409"

@@ -33,6 +33,9 @@ func (t *Tx) run(phase int) {
 			continue
 		}
 		t.evaluate(i)
+		if t.interruption != nil && phase != 5 {
+			continue // what it skips, it skips in phase 5
+		}
 		if t.skipAfter != "" || t.skip > 0 {
 			next = t.skipFrom(next)
 		}

@@ -59,7 +59,7 @@ them.`,
 
 // dev is one run of gatehouse dev.
 type dev struct {
-	cli                           *cli
+	cli                                 *cli
 	upstream, data, listen, admin, shop string
 	log                                 *logSettings
 

@@ -34,6 +34,8 @@ type folding struct {
 	grown    bool
 	// fixed are the fields that are set from outside and by no rule.
 	fixed map[int]bool
+	// crossing are the rules that would skip beyond their phase, whichever comes next: they are not folded.
+	crossing map[int]bool
 }
 
 // driverFields are the fields that are set from outside before any rule runs.
@@ -47,7 +49,7 @@ const lastFolded = 4
 
 // fold decides what can be decided, and fills in the program's Folded and Unfolds.
 func fold(p *program.Program) *folding {
-	f := &folding{program: p, changing: make(map[int]bool)}
+	f := &folding{program: p, changing: make(map[int]bool), crossing: make(map[int]bool)}
 	for i := range program.Captures {
 		f.changing[i] = true
 	}
@@ -76,7 +78,7 @@ func (f *folding) pass() {
 	p.Acts = program.NewBits(len(p.Rules))
 	p.Folded = [6][]program.Assignment{}
 	trial := p.NewTrial()
-	skipAfter := ""
+	skipAfter, skips := "", 0
 	for phase := 1; phase <= 5; phase++ {
 		for i := range p.Phases[phase].All() {
 			r := p.Rules[i]
@@ -91,12 +93,12 @@ func (f *folding) pass() {
 				f.depends(r)
 			case skipAfter != "":
 				f.decisions[i] = dropped
-			case f.constant(r):
+			case !f.crossing[i] && f.constant(r):
 				f.decisions[i] = folded
 				matched, assignments := trial.Run(i)
 				p.Folded[phase] = append(p.Folded[phase], assignments...)
 				if matched {
-					skipAfter = r.SkipAfter
+					skipAfter, skips = r.SkipAfter, i
 				}
 				if len(assignments) > 0 || skipAfter != "" {
 					p.Acts.Set(i)
@@ -106,6 +108,10 @@ func (f *folding) pass() {
 			default:
 				f.depends(r)
 			}
+		}
+		if skipAfter != "" && phase <= lastFolded {
+			f.crossing[skips] = true
+			f.grown = true
 		}
 	}
 }

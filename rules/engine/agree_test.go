@@ -97,6 +97,22 @@ func TestTextsAgree(t *testing.T) {
 			SecRule &TX:a "@eq 0" "id:2,phase:1,pass,nolog,skipAfter:NOWHERE"
 			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"
 			SecRule ARGS "@rx a" "id:5,phase:2,pass,log"`},
+		{"a constant skip into phase 5", `
+			SecAction "id:1,phase:5,pass,log,setvar:tx.a=1"
+			SecAction "id:2,phase:2,pass,nolog,skipAfter:NOWHERE"
+			SecRule ARGS "@rx a" "id:3,phase:1,pass,log"
+			SecRule ARGS "@rx a" "id:5,phase:2,pass,log"
+			SecAction "id:6,phase:2,pass,nolog,setvar:tx.b=1"`},
+		{"a constant skip to a marker before it", `
+			SecAction "id:1,phase:2,pass,log,setvar:tx.a=1"
+			SecAction "id:4,phase:5,pass,log,setvar:tx.d=1"
+			SecMarker BEFORE
+			SecAction "id:5,phase:5,pass,log,setvar:tx.one=1"
+			SecAction "id:2,phase:4,pass,nolog,skipAfter:BEFORE"
+			SecRule ARGS "@rx a" "id:3,phase:4,pass,log,setvar:tx.c=1"
+			SecAction "id:7,phase:1,pass,nolog,setvar:tx.two=1,skipAfter:BEFORE"
+			SecAction "id:8,phase:1,pass,nolog,setvar:tx.b=1"
+			SecRule ARGS "@rx a" "id:9,phase:1,pass,log"`},
 		{"a skip that depends on the request, over a constant", `
 			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,skipAfter:END"
 			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=1"

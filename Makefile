@@ -75,6 +75,7 @@ fuzz-smoke: setup ## run every fuzz target for 5 seconds, two minutes in all
 .PHONY: parity
 parity: setup ## the compiled engine against the reference on everything there is: about an hour
 	PARITY=long go test -count=1 -timeout 6h -v -run '$(PARITY_TESTS)' ./rules/parity
+	PARITY=long go test -count=1 -run '^TestBodies$$' ./proxy
 
 .PHONY: bench-engine
 bench-engine: setup ## measure the engine against the reference, into bench/engine/results: an hour

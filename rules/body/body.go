@@ -110,7 +110,7 @@ func Parse(processor string, r io.Reader, o Options) (*Parsed, error) {
 		parseXML(p, text, o)
 	case Text:
 		p.body(text)
-		p.argument(TextArgument, text, o)
+		p.field(TextArgument, text, o)
 	case Raw:
 		p.body(text)
 	default:

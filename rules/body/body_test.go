@@ -48,10 +48,43 @@ func TestForm(t *testing.T) {
 		{"a%20b=%3cx%3E+y", []Argument{{"a b", "<x> y"}}},
 		{"a=%&b=%4&c=%zz&d=%4%41", []Argument{{"a", "%"}, {"b", "%4"}, {"c", "%zz"}, {"d", "%4A"}}},
 		{"A=1&a=2", []Argument{{"A", "1"}, {"a", "2"}}},
+		{"a=%c0%bcb&%c1%a1=c", []Argument{{"a", "\xc0\xbcb"}, {"a", "<b"}, {"\xc1\xa1", "c"}, {"a", "c"}}},
+		{"a=%e9t%e9", []Argument{{"a", "\xe9t\xe9"}}},
+		{"_charset_=UTF-8", []Argument{{"_charset_", "UTF-8"}}},
 	} {
 		p := parse(t, URLEncoded, c.text, Options{})
 		if diff := cmp.Diff(c.want, p.Arguments); diff != "" || p.Body != c.text || !p.HasBody || p.Problem != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", c.text, p.Problem, diff)
+		}
+	}
+}
+
+func TestCharsetField(t *testing.T) {
+	const want = `the field _charset_ names the charset "utf-7", which is not accepted`
+	if got := problem(parse(t, URLEncoded, "_charset_=utf-7&a=b", Options{})); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	text := "--xyz\r\nContent-Disposition: form-data; name=\"_charset_\"\r\n\r\nutf-7\r\n--xyz--\r\n"
+	if got := problem(parse(t, Multipart, text, Options{ContentType: "multipart/form-data; boundary=xyz"})); got != want {
+		t.Errorf("multipart: got %q, want %q", got, want)
+	}
+}
+
+func TestShortest(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                             "",
+		"é€😀":                          "é€😀",
+		"\xc0\xbcx\xc0\xbe":            "<x>",
+		"\xe0\x80\xa7":                 "'",
+		"\xf0\x80\x80\xaf\xf0\x8f\xbf": "/\xf0\x8f\xbf",
+		"\xf8\x80\x80\x80\xae":         ".",
+		"\xfc\x80\x80\x80\x80\xbb\xc3": ";\xc3",
+		"\xe0\xa4\x85\xc0":             "अ\xc0",
+		"\xe0\x82\xa9":                 "©",
+		"\xc0\x2f":                     "\xc0\x2f",
+	} {
+		if got := shortest(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -175,7 +208,18 @@ func TestXML(t *testing.T) {
 		{text: "<a>open", texts: []string{"open"}, problem: "the XML document ends too early"},
 		{text: "<a>sp<b>l</a>it</b>", texts: []string{"l", "spit", "sp", "it"}, problem: "the XML document has an end tag without its start tag"},
 		{text: "</a>x</b>", texts: []string{"x"}, problem: "the XML document has an end tag without its start tag"},
-		{text: "text", texts: []string{"text"}},
+		{text: "text", texts: []string{"text"}, problem: "the XML document has text outside of its root element"},
+		{text: "<a/>text", texts: []string{"text"}, problem: "the XML document has text outside of its root element"},
+		{text: "<!-- x -->", texts: []string{"x"}, problem: "the XML document has no element"},
+		{text: "<a>x</a><b>y</b>", texts: []string{"x", "y"}, problem: "the XML document has more than one root element"},
+		{text: `<a b="c" b="d"/>`, texts: []string{"c", "d"}, attributes: []string{"c", "d"}, problem: "the XML document has an attribute twice in one element"},
+		{text: `<a x:b="c" y:b="d"/>`, texts: []string{"c", "d"}, attributes: []string{"c", "d"}},
+		{text: `<a b=c>x</a>`, problem: "the XML document is not valid: XML syntax error on line 1: unquoted or missing attribute value in element"},
+		{text: `<a>x&unheard;</a>`, problem: "the XML document is not valid: XML syntax error on line 1: invalid character entity &unheard;"},
+		{text: `<?xml version="1.0" encoding="UTF-8" encoding="UTF-7"?><a>x</a>`, texts: []string{"x"}, problem: "the XML document has a declaration that is not valid"},
+		{text: "\xef\xbb\xbf<?xml version='1.0' encoding='utf-8' standalone='yes' ?>\n<a>x</a>\n", texts: []string{"x"}},
+		{text: strings.Repeat("<a>", 256) + "x" + strings.Repeat("</a>", 256), texts: []string{"x"}},
+		{text: strings.Repeat("<a>", 257) + "x", problem: "the XML document is nested deeper than 256 levels"},
 		{text: "<a>x</a><", texts: []string{"x"}, problem: "the XML document is not valid: XML syntax error on line 1: unexpected EOF"},
 		{text: "<a>x</a><b", texts: []string{"x"}, problem: "the XML document is not valid: XML syntax error on line 1: unexpected EOF"},
 		{text: `<!ENTITY b "c"><a>x</a>`, texts: []string{"x"}, problem: "the XML document has a declaration outside of a document type"},
@@ -233,7 +277,13 @@ func TestMultipartParts(t *testing.T) {
 			name: "space before the colon", text: "--xyz\r\nContent-Disposition : form-data; name=\"a\"\r\n\r\nvalue\r\n--xyz--",
 			arguments: []Argument{{"", "value"}}, strict: Strictness{Any: true},
 		},
-		{name: "no headers", text: "--xyz\r\n\r\nvalue\r\n--xyz--\r\n", arguments: []Argument{{"", "value"}}},
+		{name: "no headers", text: "--xyz\r\n\r\nvalue\r\n--xyz--\r\n", arguments: []Argument{{"", "value"}}, strict: Strictness{Any: true}},
+		{name: "no name", text: one(`form-data; filename="x"`), files: []File{{"", []string{"x"}, 5}}, strict: Strictness{Any: true}},
+		{name: "charset", text: one("form-data; name=a\r\nContent-Type: text/plain; charset=utf-8"), arguments: []Argument{{"a", "value"}}},
+		{name: "a charset that is not read", text: one("form-data; name=a\r\nContent-Type: text/plain; charset=utf-7"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
+		{name: "a type that is none", text: one("form-data; name=a\r\nContent-Type: whatever"), arguments: []Argument{{"a", "value"}}},
+		{name: "a charset in what is no type", text: one("form-data; name=a\r\nContent-Type: ;charset=x"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
+		{name: "encoded", text: one("form-data; name=a\r\nContent-Encoding: gzip"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{
 			name: "no empty line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n--xyz--\r\n",
 			arguments: []Argument{{"a", ""}}, strict: Strictness{Any: true},

@@ -1,6 +1,15 @@
 package body
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gatehouse/rules/media"
+)
+
+// charsetField is the name of the field by which a form may say in which charset it is (HTML, section 4.10.18).
+const charsetField = "_charset_"
 
 // parseForm parses name=value pairs joined by &. Escapes that are none stay as they are.
 func parseForm(p *Parsed, text string, o Options) {
@@ -11,10 +20,26 @@ func parseForm(p *Parsed, text string, o Options) {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		if p.argument(unescape(name), unescape(value), o) {
+		if p.field(unescape(name), unescape(value), o) {
 			return
 		}
 	}
+}
+
+// field adds the argument of a form's field. Some decoders accept a character written in more bytes than it needs, which
+// UTF-8 forbids (RFC 3629, section 3) and rules do not read: what they make of the field follows under its name.
+func (p *Parsed) field(name, value string, o Options) (full bool) {
+	if name == charsetField && value != "" && !slices.Contains(media.Charsets, strings.ToLower(value)) && p.Problem == nil {
+		p.Problem = fmt.Errorf("the field %s names the charset %q, which is not accepted", charsetField, abbreviate(value))
+	}
+	if p.argument(name, value, o) {
+		return true
+	}
+	shortName, shortValue := shortest(name), shortest(value)
+	if shortName == name && shortValue == value {
+		return false
+	}
+	return p.argument(shortName, shortValue, o)
 }
 
 // unescape decodes plus signs and percent escapes.

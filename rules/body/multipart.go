@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"mime"
 	"strings"
+
+	"gatehouse/rules/media"
 )
 
 // parseMultipart parses multipart/form-data. It reads leniently, so that rules see all there is, and marks in Strict
@@ -128,6 +130,7 @@ func (p *Parsed) part(text string, cut bool, o Options) {
 		headers = headers[:len(headers)-1]
 	}
 	var position, encoding string
+	var types []string
 	seen := make(map[string]bool, len(headers))
 	for _, h := range headers {
 		name := strings.ToLower(h.name)
@@ -140,6 +143,10 @@ func (p *Parsed) part(text string, cut bool, o Options) {
 			position = h.value
 		case first && name == "content-transfer-encoding":
 			encoding = strings.ToLower(h.value)
+		case name == "content-type":
+			types = append(types, h.value)
+		case name == "content-encoding": // which few undo, and rules do not
+			p.strict()
 		}
 		seen[name] = true
 		if !h.valid {
@@ -151,7 +158,13 @@ func (p *Parsed) part(text string, cut bool, o Options) {
 	default: // the value would be shown to rules encoded
 		p.strict()
 	}
+	if !readable(types) {
+		p.strict()
+	}
 	d := readDisposition(position)
+	if complete && d.name == "" { // some drop such a part, others give it a name
+		p.strict()
+	}
 	for _, h := range headers {
 		p.PartHeaders = append(p.PartHeaders, Argument{Name: d.name, Value: h.line})
 	}
@@ -162,7 +175,7 @@ func (p *Parsed) part(text string, cut bool, o Options) {
 	p.FieldNames = append(p.FieldNames, d.name)
 	p.FieldsSize += int64(len(content))
 	if len(d.fileNames) == 0 {
-		p.argument(d.name, content, o)
+		p.field(d.name, content, o)
 		return
 	}
 	if o.Arguments > 0 && len(p.Files) >= o.Arguments {
@@ -170,6 +183,17 @@ func (p *Parsed) part(text string, cut bool, o Options) {
 		return
 	}
 	p.Files = append(p.Files, File{Field: d.name, Names: d.fileNames, Size: int64(len(content))})
+}
+
+// readable says whether a part is in a charset that rules can read. Only its charset counts: clients write all kinds of
+// types.
+func readable(types []string) bool {
+	for _, t := range types {
+		if _, err := media.ParseContentType([]string{t}); err != nil && (errors.Is(err, media.ErrCharset) || strings.Contains(strings.ToLower(t), "charset")) {
+			return false
+		}
+	}
+	return true
 }
 
 // mark takes over the doubts about a part's disposition.

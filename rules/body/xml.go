@@ -5,38 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 )
 
-// element is an open element with the pieces of its own text so far.
+// maxXMLDepth bounds the nesting of elements: parsers that build a tree recurse into it.
+const maxXMLDepth = 256
+
+// element is an open element with its own text so far.
 type element struct {
 	name   xml.Name
-	pieces []string
-	origin int // the innermost name that it stands under, its own or one that it was given; -1 for none
+	text   strings.Builder
+	pieces []string // of text, those that are not blank
+	origin int      // the innermost name that it stands under, its own or one that it was given; -1 for none
 }
 
 // parseXML gives the text of each element as one value, joined across comments, CDATA sections and child elements as
 // applications read it, and, where it has several pieces, each piece as well. Attribute values, comments and processing
 // instructions stand beside the texts; names of namespaces only among the attributes, unless they could not be names. A
 // document type is a problem, since entities would have to be expanded, and so is a document that is not well formed:
-// those who read it all the same do not agree on what belongs together.
+// those who read it all the same do not agree on what belongs together. Nesting and the number of values are bounded.
 func parseXML(p *Parsed, text string, o Options) { readXML(p, text, o, nil) }
 
 // readXML is parseXML, and notes the names where origins is not nil.
 func readXML(p *Parsed, text string, o Options, origins *XMLOrigins) {
-	d := xml.NewDecoder(strings.NewReader(text))
-	d.Strict = false
-	d.AutoClose = xml.HTMLAutoClose
+	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(text, "\xef\xbb\xbf"))) // a byte order mark
 	d.Entity = xml.HTMLEntity
 	d.CharsetReader = charsetReader
 
-	x := xmlTexts{parsed: p, options: o, origins: origins, open: []element{{origin: -1}}}
+	x := xmlTexts{parsed: p, options: o, origins: origins, open: []*element{{origin: -1}}}
 	for {
 		token, err := d.RawToken()
 		switch {
 		case errors.Is(err, io.EOF) || o.Truncated && endsTooEarly(err):
-			if len(x.open) > 1 && !o.Truncated {
-				x.malformed("ends too early")
+			if !o.Truncated {
+				x.ended()
 			}
 			x.closeAll()
 			return
@@ -47,21 +50,21 @@ func readXML(p *Parsed, text string, o Options, origins *XMLOrigins) {
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
-			origin := x.attributes(token)
-			x.open = append(x.open, element{name: token.Name, origin: origin})
+			x.start(token)
 		case xml.EndElement:
 			if x.open[len(x.open)-1].name != token.Name {
 				x.malformed("has an end tag without its start tag")
 			}
 			x.close()
 		case xml.CharData:
-			top := &x.open[len(x.open)-1]
-			top.pieces = append(top.pieces, string(token))
+			x.characters(string(token))
 		case xml.Comment:
 			x.extra(string(token))
 		case xml.ProcInst:
 			if token.Target != "xml" {
 				x.extra(string(token.Inst))
+			} else if !declaration.Match(token.Inst) {
+				x.malformed("has a declaration that is not valid")
 			}
 		case xml.Directive:
 			if isDocumentType(token) {
@@ -70,7 +73,7 @@ func readXML(p *Parsed, text string, o Options, origins *XMLOrigins) {
 				x.malformed("has a declaration outside of a document type")
 			}
 		}
-		if p.Cut || origins != nil && origins.Cut {
+		if p.Cut || x.tooDeep || origins != nil && origins.Cut {
 			return
 		}
 	}
@@ -81,7 +84,74 @@ type xmlTexts struct {
 	parsed  *Parsed
 	options Options
 	origins *XMLOrigins // nil if nobody asks for them
-	open    []element
+	open    []*element
+	roots   int // elements of the document itself so far
+	tooDeep bool
+	kept    int // pieces of texts so far
+}
+
+// declaration is what may stand in <?xml ...?>. Where it says more than one thing, parsers differ.
+var declaration = regexp.MustCompile(`^\s*version\s*=\s*("[0-9.]+"|'[0-9.]+')` +
+	`(\s+encoding\s*=\s*("[A-Za-z0-9._-]+"|'[A-Za-z0-9._-]+'))?(\s+standalone\s*=\s*("(yes|no)"|'(yes|no)'))?\s*$`)
+
+// start opens an element.
+func (x *xmlTexts) start(token xml.StartElement) {
+	if len(x.open) == 1 {
+		if x.roots++; x.roots > 1 {
+			x.malformed("has more than one root element")
+		}
+	}
+	if len(x.open) > maxXMLDepth {
+		x.tooDeep = true
+		x.malformed(fmt.Sprintf("is nested deeper than %d levels", maxXMLDepth))
+		return
+	}
+	if repeated(token.Attr) {
+		x.malformed("has an attribute twice in one element")
+	}
+	x.open = append(x.open, &element{name: token.Name, origin: x.attributes(token)})
+}
+
+// repeated says whether two attributes have one name.
+func repeated(attributes []xml.Attr) bool {
+	if len(attributes) < 2 {
+		return false
+	}
+	seen := make(map[xml.Name]bool, len(attributes))
+	for _, a := range attributes {
+		if seen[a.Name] {
+			return true
+		}
+		seen[a.Name] = true
+	}
+	return false
+}
+
+// characters takes text of the innermost element.
+func (x *xmlTexts) characters(text string) {
+	top := x.top()
+	top.text.WriteString(text)
+	if text = strings.TrimSpace(text); text == "" {
+		return
+	}
+	if len(x.open) == 1 {
+		x.malformed("has text outside of its root element")
+	}
+	if x.kept++; x.options.Arguments > 0 && x.kept > 2*x.options.Arguments {
+		x.parsed.Cut = true
+		return
+	}
+	top.pieces = append(top.pieces, text)
+}
+
+// ended judges where the document ends.
+func (x *xmlTexts) ended() {
+	switch {
+	case len(x.open) > 1:
+		x.malformed("ends too early")
+	case x.roots == 0:
+		x.malformed("has no element")
+	}
 }
 
 // attributes takes the attributes of a start tag and gives what the element's own texts stand under.
@@ -113,7 +183,7 @@ func (x *xmlTexts) attributes(start xml.StartElement) (origin int) {
 }
 
 // top is the innermost element.
-func (x *xmlTexts) top() *element { return &x.open[len(x.open)-1] }
+func (x *xmlTexts) top() *element { return x.open[len(x.open)-1] }
 
 // isNamespace says whether an attribute declares a namespace.
 func isNamespace(name xml.Name) bool {
@@ -148,15 +218,15 @@ func (x *xmlTexts) close() {
 	if len(x.open) > 1 {
 		x.open = x.open[:len(x.open)-1]
 	} else {
-		x.open[0] = element{origin: -1}
+		x.open[0] = &element{origin: -1}
 	}
-	joined := strings.TrimSpace(strings.Join(top.pieces, ""))
+	joined := strings.TrimSpace(top.text.String())
 	if joined == "" {
 		return
 	}
 	x.put(joined, top.origin)
 	for _, piece := range top.pieces {
-		if piece = strings.TrimSpace(piece); piece != "" && piece != joined {
+		if piece != joined {
 			x.put(piece, top.origin)
 		}
 	}

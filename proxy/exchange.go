@@ -44,6 +44,7 @@ type exchange struct {
 	access     event.Access
 	delivering bool // the upstream's reply goes to the client
 	finished   bool
+	admitted   bool // it counts among the requests that are served
 }
 
 // errAbort ends the request without a whole reply: the client must not take it for complete.
@@ -103,7 +104,10 @@ func (x *exchange) health(l *front) {
 
 // run is the way of a request: admission, inspection, the upstream, inspection of the reply.
 func (x *exchange) run() {
-	if x.refusal = x.admit(); x.refusal != nil {
+	if x.refusal = x.admit(); x.refusal == nil {
+		x.refusal = x.enter()
+	}
+	if x.refusal != nil {
 		x.refuse()
 		return
 	}
@@ -118,8 +122,7 @@ func (x *exchange) run() {
 		x.refuse()
 		return
 	}
-	body := upstream.ClientBody(x.writer.ResponseWriter, x.request.Body)
-	refusal, err := x.inspection.Body(body, x.request.ContentLength)
+	refusal, err := x.takeBody()
 	switch {
 	case err != nil:
 		x.clientFailed(err)
@@ -131,6 +134,17 @@ func (x *exchange) run() {
 	default:
 		x.forward()
 	}
+}
+
+// takeBody takes in the body as far as it is judged, and judges it.
+func (x *exchange) takeBody() (*inspect.Refusal, error) {
+	body := x.request.Body
+	if body != nil && body != http.NoBody && x.traffic != config.TrafficGRPC {
+		paced := x.pacedBody()
+		defer paced.taken()
+		body = paced
+	}
+	return x.inspection.Body(upstream.ClientBody(x.writer.ResponseWriter, body), x.request.ContentLength)
 }
 
 // identify finds who the client is and what the request is called.
@@ -154,7 +168,7 @@ func (x *exchange) inspect() *inspect.Inspection {
 	opts := x.route.options
 	opts.Traffic = x.traffic
 	opts.Rules, opts.Limits, opts.Client = x.app.rules, x.app.limits, x.out.Client
-	opts.Spill = x.server.spill
+	opts.Spill, opts.Lane, opts.Gone = x.server.spill, x.server.admission.large, x.request.Context().Done()
 	return inspect.Begin(opts, &rules.Request{
 		ID: x.out.RequestID, Time: x.start,
 		Client: x.out.Client.Addr, Server: x.conn.Server,
@@ -178,8 +192,15 @@ func (x *exchange) redirect() bool {
 
 // clientFailed ends a request whose body could not be read.
 func (x *exchange) clientFailed(err error) {
-	if errors.Is(err, listener.ErrBodyIdle) {
+	switch {
+	case errors.Is(err, listener.ErrBodyIdle):
 		x.refusal = &inspect.Refusal{Reason: event.BodyTimeout, Status: http.StatusRequestTimeout, Detail: "the client stopped sending the request body (timeouts.body_idle)"}
+	case errors.Is(err, errSlowBody):
+		x.refusal = &inspect.Refusal{Reason: event.BodyTimeout, Status: http.StatusRequestTimeout, Detail: err.Error()}
+	case errors.Is(err, errDeadline):
+		x.refusal = inspect.Shed(inspect.LaneDeadline)
+	}
+	if x.refusal != nil {
 		x.refuse()
 		return
 	}

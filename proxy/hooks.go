@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/inspect"
 	"gatehouse/proxy/listener"
 	"gatehouse/proxy/reply"
 )
@@ -17,6 +18,9 @@ func (s *Server) hooks() listener.Hooks {
 		Refused: s.refusedEarly,
 		Failed: func(info *listener.ConnInfo, cause listener.Failure) {
 			s.metrics.refused.WithLabelValues(info.Listener, string(cause)).Inc()
+			if cause == listener.ClientConnections {
+				s.metrics.shed.WithLabelValues(inspect.LaneConnections).Inc()
+			}
 		},
 		HTTP2Error: s.http2Failed,
 		CertificateReloaded: func(name string, err error) {

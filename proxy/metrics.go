@@ -88,7 +88,9 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held fu
 	for _, result := range []string{"applied", "rejected"} {
 		m.revisionApply.WithLabelValues(result)
 	}
-	m.shed.WithLabelValues("inspection")
+	for _, lane := range inspect.Lanes {
+		m.shed.WithLabelValues(lane)
+	}
 	return m
 }
 

@@ -13,6 +13,9 @@ import (
 func (x *exchange) refuse() {
 	f := x.refusal
 	x.access.Reason = f.Reason
+	if f.Lane != "" {
+		x.server.metrics.shed.WithLabelValues(f.Lane).Inc()
+	}
 	if x.access.Incident == "" {
 		x.access.Incident = x.server.incidents.Next(x.start)
 	}
@@ -61,6 +64,7 @@ func (x *exchange) finish() {
 		return
 	}
 	x.finished = true
+	defer x.leave()
 	var outcome *inspect.Outcome
 	if x.inspection != nil {
 		outcome = x.inspection.Close()

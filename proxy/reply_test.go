@@ -39,6 +39,17 @@ func TestReplyHeader(t *testing.T) {
 	}
 }
 
+// TestKeepAlive shows that a reply to a request without a body leaves the connection open, in every mode.
+func TestKeepAlive(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	for _, mode := range []string{"disabled", "detect", "block"} {
+		g := proxytest.Start(t, application(upstream.URL, mode, ""))
+		if response, _ := proxytest.Raw(t, g.URL, get("/")+get("/", "Connection: close")); response == nil || response.Close {
+			t.Errorf("mode %s: the connection ends with the first reply", mode)
+		}
+	}
+}
+
 // TestReplyTrailer shows that trailers arrive, without the fields that are the gateway's to write.
 func TestReplyTrailer(t *testing.T) {
 	upstream := proxytest.NewUpstream(t)

@@ -58,6 +58,8 @@ type Options struct {
 	Spool string
 	// Bounds of the work for one request; zero takes the engine's defaults.
 	Bounds program.Bounds
+	// Admission bounds what all requests together may take.
+	Admission Admission
 	// Shared is an engine with which the product's own shares what is compiled: tests start many gateways.
 	Shared *engine.Engine
 	// Resolver overrides the DNS servers, for tests.
@@ -76,6 +78,7 @@ type Server struct {
 	engine    rules.Engine
 	own       *engine.Engine // the engine if the server made it, and has to close it; else nil
 	spill     *inspect.SpillDir
+	admission *admission
 	upstreams opener
 	registry  *upstream.Registry // nil offline
 	records   *event.Recorder
@@ -146,6 +149,7 @@ func New(opts Options) (_ *Server, err error) {
 	s.metrics.revisionApply.WithLabelValues("applied").Inc()
 	s.listeners, err = listener.New(listenerConfig(loaded.Config), listener.Options{
 		Handler: s, Logger: s.log.Named("listener"), Hooks: s.hooks(), DrainTimeout: opts.DrainTimeout, DrainIdle: opts.DrainIdle,
+		Connections: s.admission.connections,
 	})
 	if err != nil {
 		return nil, err
@@ -177,6 +181,7 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	if s.spill, err = inspect.OpenSpillDir(""); err != nil {
 		return nil, err
 	}
+	s.admission = newAdmission(opts.Admission, s.spill)
 	s.metrics = newMetrics(registry, func() time.Duration {
 		if st := s.state.Load(); st != nil {
 			return time.Since(st.loadedAt)

@@ -53,6 +53,7 @@ func (x *exchange) upgrade() {
 		panic(errAbort)
 	}
 	x.access.Status = http.StatusSwitchingProtocols
+	x.leave()
 	in, out := x.splice(client, buffered.Reader, server)
 	x.writer.bytes = out
 	x.inspection.Uninspected(inspect.CauseWebSocket, in+out)

@@ -36,12 +36,16 @@ Access records and events go where logs: says; the gateway's own log goes to std
 
 A share of the requests is judged a second time, by the reference engine, after the answer: -sample-share says how many.
 Where it disagrees, gatehouse_program_disagreements_total counts it, and with -spool-dir the request is kept there, as it was
-received: a directory that nobody else may read.`,
+received: a directory that nobody else may read.
+
+What all requests together may take is bounded: -max-inflight, -max-requests, -max-client-connections. Beyond a bound a
+request is answered with 503 and Retry-After, in every mode, and gatehouse_shed_total counts it.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			delay := flags.Duration("drain-delay", 5*time.Second, "how long to go on serving after readiness failed")
 			timeout := flags.Duration("drain-timeout", 30*time.Second, "how long requests may take to end after that")
 			samples := sampleFlags(flags)
+			admission := admissionFlags(flags)
 			log := logFlags(flags, "info", "json")
 			return func(ctx context.Context, args []string) error {
 				if len(args) == 1 && (*path == "" || c.fromEnv["config"]) {
@@ -57,7 +61,7 @@ received: a directory that nobody else may read.`,
 				return c.serve(ctx, proxy.Options{
 					Load:   func() (*config.Loaded, error) { return loadConfig(*path) },
 					Logger: logger, Stdout: c.stdout, DrainDelay: *delay, DrainTimeout: *timeout, Version: version(),
-					Sample: samples.share, Spool: samples.spool,
+					Sample: samples.share, Spool: samples.spool, Admission: *admission,
 				}, nil)
 			}
 		},

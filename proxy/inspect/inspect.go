@@ -35,6 +35,10 @@ type Options struct {
 	Limits  *limit.Limiter // nil if there are none
 	Client  clientip.Client
 	Spill   *SpillDir
+	// Lane bounds how many bodies of more than LargeBody are judged at once; nil bounds nothing. Gone is closed when nobody
+	// waits for the reply any more.
+	Lane *limit.Lane
+	Gone <-chan struct{}
 	// Status is the status of a refusal by score, 0 for 403.
 	Status int
 }
@@ -50,6 +54,8 @@ type Refusal struct {
 	RetryAfter time.Duration
 	// Outbound says that it was the upstream's reply that was refused, not the request.
 	Outbound bool
+	// Lane names the budget of the gateway that was used up, if the reason is event.Shed.
+	Lane string
 }
 
 // Outcome is what inspection came to.
@@ -168,14 +174,14 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 		maximum = 1<<63 - 2
 	}
 	i.body = newBody(i.opts.Spill, client, length, maximum)
+	i.body.complete = length == 0 || client == nil
 	if i.tx == nil || i.broken != "" {
 		return nil, nil
 	}
 	if streamed { // messages are not read: phase 2 sees the headers alone
 		return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(rules.Body{}) }), nil
 	}
-	if length == 0 || client == nil {
-		i.body.complete = true
+	if i.body.complete {
 		return i.phase(rules.PhaseRequestBody, func() (*rules.Interruption, error) { return i.tx.RequestBody(rules.Body{}) }), nil
 	}
 
@@ -196,6 +202,10 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 			return r, nil
 		}
 	}
+	if !i.enter(i.body) {
+		return Shed(LaneInspection), nil
+	}
+	defer i.leave(i.body)
 	if i.kind == media.XML {
 		if reason, detail := checkXML(i.body.inspected().Reader); reason != "" {
 			if r := i.refuse(reason, xmlStatus(reason), detail); r != nil {
@@ -222,6 +232,8 @@ func (i *Inspection) takeIn(limit int64) (*Refusal, error) {
 		return nil, nil
 	case errors.Is(err, errTooLarge):
 		return i.tooLarge(), nil
+	case errors.Is(err, errBudget):
+		return Shed(LaneBytes), nil
 	case isEncoding(err):
 		if r := i.refuse(event.ContentEncoding, http.StatusUnsupportedMediaType, err.Error()); r != nil {
 			return r, nil

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -41,6 +42,10 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 		cause := CauseResponseCoding
 		switch {
 		case isEncoding(err):
+		case errors.Is(err, errBudget):
+			r := Shed(LaneBytes)
+			r.Outbound = true
+			return nil, r, nil
 		case isSpill(err):
 			if r := i.failed(fmt.Errorf("take in the reply: %w", err)); r != nil {
 				return nil, r, nil
@@ -53,6 +58,12 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 		body, _ := i.reply.forward()
 		return i.counted(body, cause, 0), nil, nil
 	}
+	if !i.enter(i.reply) {
+		r := Shed(LaneInspection)
+		r.Outbound = true
+		return nil, r, nil
+	}
+	defer i.leave(i.reply)
 	r := i.phase(rules.PhaseResponseBody, func() (*rules.Interruption, error) { return i.tx.ResponseBody(i.reply.inspected()) })
 	if r != nil {
 		return nil, r, nil

@@ -8,7 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
+
+	"gatehouse/proxy/limit"
 )
 
 // spoolMemory is how much of a body is held in memory before it goes to a file.
@@ -18,8 +19,12 @@ const spoolMemory = 256 << 10
 // are open, so that a process that dies leaves nothing behind. It also knows how much is held, there and in memory.
 type SpillDir struct {
 	path string
-	held atomic.Int64
+	// Budget counts what is held and bounds it.
+	Budget limit.Budget
 }
+
+// errBudget says that a body was not taken in because too much is held already.
+var errBudget = errors.New("the gateway holds as many bytes of bodies as it may")
 
 // OpenSpillDir makes the directory under parent (the system's temporary directory if empty), readable by this user
 // alone, and removes what an earlier process may have left in it.
@@ -60,7 +65,7 @@ func OpenSpillDir(parent string) (*SpillDir, error) {
 func (d *SpillDir) Path() string { return d.path }
 
 // Held is the number of body bytes that are held, in memory or in files.
-func (d *SpillDir) Held() int64 { return d.held.Load() }
+func (d *SpillDir) Held() int64 { return d.Budget.Held() }
 
 // create opens a new file that has no name any more.
 func (d *SpillDir) create() (*os.File, error) {
@@ -87,9 +92,11 @@ type spool struct {
 	unsaved []byte
 }
 
-// Write appends p. After an error, which is an *os.PathError, the spool takes no more.
+// Write appends p. After an error, which is an *os.PathError or errBudget, the spool takes no more.
 func (s *spool) Write(p []byte) (int, error) {
-	s.dir.held.Add(int64(len(p)))
+	if !s.dir.Budget.Take(int64(len(p))) {
+		return 0, errBudget
+	}
 	if s.file == nil && s.memory.Len()+len(p) <= spoolMemory {
 		s.size += int64(len(p))
 		return s.memory.Write(p)
@@ -129,7 +136,7 @@ func (s *spool) reader(n int64) lenReader {
 
 // Close frees what the spool holds.
 func (s *spool) Close() error {
-	s.dir.held.Add(-s.size - int64(len(s.unsaved)))
+	s.dir.Budget.Give(s.size + int64(len(s.unsaved)))
 	s.memory, s.size, s.unsaved = bytes.Buffer{}, 0, nil
 	if s.file == nil {
 		return nil

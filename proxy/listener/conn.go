@@ -60,6 +60,8 @@ type conn struct {
 	closeOnce sync.Once
 	closeErr  error
 
+	share clientShare
+
 	noCertificate bool // the handshake ended because no certificate carries the name
 }
 
@@ -81,6 +83,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Close() error {
 	c.closeOnce.Do(func() {
 		c.closeErr = c.Conn.Close()
+		c.share.close(c.owner.set.clients)
 		c.owner.untrack(c)
 	})
 	return c.closeErr

@@ -13,6 +13,7 @@ const (
 	TLSBadClientHello Failure = "tls_bad_client_hello" // no TLS, or no version, cipher or protocol in common
 	TLSTimeout        Failure = "tls_timeout"          // no complete handshake in time
 	TLSOther          Failure = "tls_other"            // the client broke off
+	ClientConnections Failure = "client_connections"   // the client has as many connections as it may
 )
 
 // HTTP2Error is a fault of a client of HTTP/2 for which it gets an error code instead of a reply.

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/proxy/config"
+	"gatehouse/proxy/limit"
 )
 
 // Options are what a Set needs beside its configuration.
@@ -33,6 +34,8 @@ type Options struct {
 	DrainIdle time.Duration
 	// DrainTimeout bounds the drain of a listener that a new configuration no longer has; default 30 s.
 	DrainTimeout time.Duration
+	// Connections bounds those of one client; nil bounds nothing.
+	Connections *limit.Connections
 }
 
 // Config is the part of a configuration that a Set carries out. Defaults are filled in and file names are relative to
@@ -51,6 +54,7 @@ type Set struct {
 	drainTimeout time.Duration
 	store        *store
 	nextID       atomic.Uint64
+	clients      *limit.Connections
 
 	retired sync.WaitGroup // drains of listeners that a Commit took out
 
@@ -79,7 +83,7 @@ func New(cfg Config, o Options) (*Set, error) {
 		o.DrainTimeout = 30 * time.Second
 	}
 	s := &Set{
-		handler: o.Handler, hooks: o.Hooks, log: o.Logger,
+		handler: o.Handler, hooks: o.Hooks, log: o.Logger, clients: o.Connections,
 		drainIdle: o.DrainIdle, drainTimeout: o.DrainTimeout,
 		store:  newStore(newTable(nil), o),
 		result: make(chan struct{}),

@@ -33,6 +33,11 @@ func (l *Listener) setUp(c *conn) {
 			return
 		}
 	}
+	if !c.admit() {
+		l.set.hooks.failed(c.info, ClientConnections)
+		c.Close()
+		return
+	}
 	switch {
 	case cfg.Protocol == config.ProtocolHTTPS:
 		l.setUpTLS(c)

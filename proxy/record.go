@@ -45,11 +45,17 @@ func (x *exchange) refuse() {
 	if x.traffic == "api" {
 		r.Force = reply.ProblemJSON
 	}
-	if x.request.ProtoMajor == 1 && f.Reason == event.BadRequest {
+	if x.request.ProtoMajor == 1 && lastRequest(f.Reason) {
 		r.Close = true
 	}
 	x.endUpload()
 	reply.Write(x.writer, x.request, r)
+}
+
+// lastRequest says whether nothing may be read from an HTTP/1.1 connection after a refusal: it is not sure where the
+// request ended, or what follows was meant for a tunnel.
+func lastRequest(reason event.Reason) bool {
+	return reason == event.BadRequest || reason == event.MethodRefused || reason == event.UpgradeRefused
 }
 
 // retryAfter is what clients are told to wait when the gateway cannot serve.

@@ -140,6 +140,9 @@ func TestRoutesAndReplies(t *testing.T) {
 			if response.StatusCode != tt.status {
 				t.Fatalf("status %d, want %d: %s", response.StatusCode, tt.status, body)
 			}
+			if (tt.reason == event.MethodRefused || tt.reason == event.UpgradeRefused) && !response.Close {
+				t.Error("the connection stays open for what was meant for a tunnel")
+			}
 			if tt.status >= 400 && body == "" {
 				t.Error("the reply is empty")
 			}
@@ -261,5 +264,16 @@ func TestCutReply(t *testing.T) {
 				t.Errorf("event %s", e.Reason)
 			}
 		})
+	}
+}
+
+// TestConnectionStays shows that a client's connection stays open after a request without a body, in every mode.
+func TestConnectionStays(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	for _, mode := range []string{"disabled", "detect", "block"} {
+		g := proxytest.Start(t, application(upstream.URL, mode, ""))
+		if response, body := proxytest.Raw(t, g.URL, get("/")); response == nil || response.StatusCode != 200 || response.Close {
+			t.Errorf("mode %s: got %+v %s", mode, response, body)
+		}
 	}
 }

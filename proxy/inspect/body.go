@@ -57,7 +57,7 @@ func (m *maxReader) Read(p []byte) (int, error) {
 
 // newBody prepares to read a body of length bytes (-1 if unknown), at most maximum of them.
 func newBody(dir *SpillDir, client io.Reader, length, maximum int64) *body {
-	b := &body{length: length, raw: spool{dir: dir}}
+	b := &body{length: length, raw: spool{dir: dir}, complete: length == 0}
 	b.client = &maxReader{client, maximum, &b.received, &b.ended}
 	b.closer, _ = client.(io.Closer)
 	return b

@@ -31,7 +31,8 @@ func plainName(key string) string {
 func classify(name string) class {
 	switch name {
 	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings", "Proxy",
-		"Expect": // Expect is answered by the gateway
+		"Content-Length", // the framing is ours
+		"Expect":         // answered by the gateway
 		return hopByHop
 	case forwarded, xRealIP, "X-Client-Ip", "True-Client-Ip", "X-Forwarded":
 		return forwarding

@@ -116,7 +116,7 @@ func TestHeadersAndFraming(t *testing.T) {
 			r := newRequest("GET", "/", io.MultiReader(strings.NewReader("x")))
 			r.HTTP.ContentLength = -1
 			return r
-		}, want: []string{"Host: app.example", "Transfer-Encoding: chunked"}},
+		}, want: []string{"Connection: close", "Host: app.example", "Transfer-Encoding: chunked"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -249,6 +249,11 @@ func (u *Upstream) attempt(ctx context.Context, ep *endpoint, r *Request, body *
 	sent := *r
 	sent.done = done
 	x := &exchange{conn: c, ctx: ctx, req: &sent, body: body, firstByte: u.timeouts.firstByte}
+	if body != nil && (r.HTTP.Method == http.MethodGet || r.HTTP.Method == http.MethodHead) {
+		// Such a body has no defined meaning (RFC 9110, sections 9.3.1 and 9.3.2). A server that leaves it unread takes
+		// it for the next request on the connection, so there is none.
+		x.close = closeAfter
+	}
 	resp, err := x.run()
 	if err != nil {
 		step := StepReply

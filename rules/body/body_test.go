@@ -283,6 +283,7 @@ func TestMultipartParts(t *testing.T) {
 		{name: "a charset that is not read", text: one("form-data; name=a\r\nContent-Type: text/plain; charset=utf-7"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{name: "a type that is none", text: one("form-data; name=a\r\nContent-Type: whatever"), arguments: []Argument{{"a", "value"}}},
 		{name: "a charset in what is no type", text: one("form-data; name=a\r\nContent-Type: ;charset=x"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
+		{name: "a NUL in a name", text: one("form-data; name=\"f\"; filename=\"a\x00.txt\""), files: []File{{"f", []string{"a\x00.txt"}, 5}}, strict: Strictness{Any: true}},
 		{name: "encoded", text: one("form-data; name=a\r\nContent-Encoding: gzip"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{
 			name: "no empty line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n--xyz--\r\n",

@@ -244,10 +244,15 @@ func cutPartHeaders(text string) (headers []partHeader, content string, complete
 		}
 		name, value, ok := strings.Cut(bare, ":")
 		headers = append(headers, partHeader{
-			line: bare, name: name, value: strings.Trim(value, " \t"), valid: ok && crlf && isToken(name),
+			line: bare, name: name, value: strings.Trim(value, " \t"), valid: ok && crlf && isToken(name) && !hasControl(bare),
 		})
 	}
 	return headers, text, false
+}
+
+// hasControl says whether a header line holds a control character, such as a NUL, at which some stop to read.
+func hasControl(line string) bool {
+	return strings.IndexFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) >= 0
 }
 
 // isToken says whether s can be the name of a header.

@@ -272,12 +272,17 @@ func newH2(t *testing.T, c net.Conn, settings ...http2.Setting) *h2 {
 	return h
 }
 
-func (h *h2) headers(stream uint32, end bool, fields ...string) {
-	h.t.Helper()
-	h.buf.Reset()
+// encode appends a header list to h.buf.
+func (h *h2) encode(fields []string) {
 	for i := 0; i < len(fields); i += 2 {
 		h.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
+}
+
+func (h *h2) headers(stream uint32, end bool, fields ...string) {
+	h.t.Helper()
+	h.buf.Reset()
+	h.encode(fields)
 	block := h.buf.Bytes()
 	first := min(len(block), 16<<10)
 	err := h.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block[:first], EndStream: end, EndHeaders: first == len(block)})

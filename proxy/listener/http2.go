@@ -20,7 +20,10 @@ const (
 	frameData         = 0x0
 	frameHeaders      = 0x1
 	frameRSTStream    = 0x3
+	frameSettings     = 0x4
+	framePing         = 0x6
 	frameGoAway       = 0x7
+	frameWindowUpdate = 0x8
 	frameContinuation = 0x9
 
 	flagEndStream  = 0x1
@@ -33,6 +36,8 @@ const (
 	codeInternal     = 0x2
 	codeStreamClosed = 0x5
 	codeCancel       = 0x8
+
+	codeEnhanceYourCalm = 0xb
 )
 
 // Bounds of one encoded header list.
@@ -67,7 +72,8 @@ type http2Conn struct {
 	encoded  bytes.Buffer
 	encoder  *hpack.Encoder
 
-	out frameWatch // only the server's writing goroutine uses it
+	out    frameWatch // only the server's writing goroutine uses it
+	floods floodWatch
 
 	mu      sync.Mutex // guards all below
 	streams map[uint32]*http2Stream
@@ -165,6 +171,10 @@ func (c *http2Conn) next() error {
 		return err
 	}
 	h := parseFrameHeader(&c.head)
+	if detail := c.floods.see(h, h.kind == frameRSTStream && c.isLive(h.stream)); detail != "" {
+		c.flood(detail)
+		return nil
+	}
 	continues := h.kind == frameContinuation && c.block.open
 	switch {
 	case c.block.open && (!continues || h.stream != c.block.header.stream):
@@ -172,6 +182,8 @@ func (c *http2Conn) next() error {
 		return nil
 	case (h.kind == frameHeaders || continues) && h.length <= http2FrameBytes:
 		return c.readFragment(h)
+	case h.kind == frameSettings && !h.has(flagAck) && h.length <= http2FrameBytes:
+		return c.readSettings(h)
 	case h.kind == frameData:
 		if err := c.countData(h); err != nil {
 			return err
@@ -252,6 +264,7 @@ func (c *http2Conn) request(id uint32) {
 	}
 	fields := b.fields
 	if status != 0 {
+		c.floods.failed.Add(1)
 		s.resets = status == http.StatusBadRequest && r.method != http.MethodHead // whose reply ends the stream by itself
 		s.refusal = &http2Refusal{status: status, reply: c.hooks.refused(c.info, status, detail), resets: s.resets}
 		fields = standIn(r.method)

@@ -32,7 +32,9 @@ type frameWatch struct {
 	left    int     // bytes of the payload still to come
 	payload [8]byte // its beginning
 	got     int     // how much of payload has come
-	refused bool    // the frame resets the stream of a refused request
+	rewrite bool    // the frame gets another error code,
+	code    uint32  // this,
+	codeAt  int     // at this place of the payload
 }
 
 // watch looks at p and gives what is to be written instead.
@@ -48,16 +50,19 @@ func (w *frameWatch) watch(p []byte) []byte {
 			}
 			w.header = parseFrameHeader(&w.head)
 			w.left, w.got = w.header.length, 0
-			w.refused = w.header.kind == frameRSTStream && w.conn.isRefused(w.header.stream)
+			w.choose()
 		} else {
 			n := min(w.left, len(p)-i)
-			if w.refused {
+			if w.rewrite {
 				if &out[0] == &p[0] {
 					out = bytes.Clone(p)
 				}
-				// A handler can only reset with INTERNAL_ERROR.
+				var code [4]byte
+				binary.BigEndian.PutUint32(code[:], w.code)
 				for j := range n {
-					out[i+j] = [4]byte{3: codeProtocol}[(w.got+j)%4]
+					if at := w.header.length - w.left + j - w.codeAt; at >= 0 && at < len(code) {
+						out[i+j] = code[at]
+					}
 				}
 			}
 			w.got += copy(w.payload[min(w.got, len(w.payload)):], p[i:i+n])
@@ -72,9 +77,25 @@ func (w *frameWatch) watch(p []byte) []byte {
 	return out
 }
 
+// choose decides whether a frame that begins gets another error code: a handler can only reset with INTERNAL_ERROR, and
+// the server takes a flood for what it was told instead.
+func (w *frameWatch) choose() {
+	w.rewrite = true
+	switch {
+	case w.header.kind == frameRSTStream && w.conn.isRefused(w.header.stream):
+		w.code, w.codeAt = codeProtocol, 0
+	case w.header.kind == frameGoAway && w.conn.floods.flooded.Load():
+		w.code, w.codeAt = codeEnhanceYourCalm, 4
+	default:
+		w.rewrite = false
+	}
+}
+
 // frame looks at a whole frame.
 func (w *frameWatch) frame() {
 	switch {
+	case w.header.kind == frameData:
+		w.conn.floods.data.Add(1)
 	case w.header.kind == frameRSTStream && w.got >= 4:
 		w.conn.reset(w.header.stream, binary.BigEndian.Uint32(w.payload[:]))
 	case w.header.kind == frameGoAway && w.got >= 8:
@@ -99,6 +120,13 @@ func (c *http2Conn) reset(id, code uint32) {
 	delete(c.streams, id)
 	fault := HTTP2Error{Kind: "stream_" + codeName(code), Status: http.StatusBadRequest, Detail: "the stream was reset with " + codeName(code)}
 	recorded := false
+	if s == nil || s.refusal == nil { // a refused request was counted when it came
+		switch code {
+		case codeNo, codeInternal, codeCancel:
+		default:
+			c.floods.failed.Add(1)
+		}
+	}
 	switch {
 	case code == codeNo, code == codeInternal, code == codeCancel:
 		recorded = true // it was a handler of ours that wanted no more
@@ -140,6 +168,9 @@ func (c *http2Conn) finish(s *http2Stream) {
 	}
 	c.mu.Lock()
 	s.finished = true
+	if c.streams[s.id] == s && s.refusal == nil {
+		c.floods.answered.Add(1)
+	}
 	c.settle(s)
 	unrecorded := s.reset != "" && !s.told
 	fault := HTTP2Error{Kind: s.reset, Status: http.StatusBadRequest, Detail: s.malformed}

@@ -103,6 +103,31 @@ func BenchmarkRequests(b *testing.B) {
 	}
 }
 
+// BenchmarkFreshNames measures what it costs when no name of a field and no browser came before: what the engine remembers
+// of those is of no use then. x-known is how many times the processor time a request takes.
+func BenchmarkFreshNames(b *testing.B) {
+	for _, c := range Cases()[:5] {
+		var known Measured
+		for _, names := range []string{"known", "fresh"} {
+			b.Run(fmt.Sprintf("case=%s/names=%s", c.Name, names), func(b *testing.B) {
+				requests := c.Benign
+				if names == "fresh" {
+					requests = c.Fresh
+				}
+				m := report(b, candidate, load(b, parity.Candidate(), crsPolicy(b, 1)), requests)
+				if m.Refused > 0 {
+					b.Errorf("%d benign requests are refused", m.Refused)
+				}
+				if names == "known" {
+					known = m
+				} else if known.Requests > 0 {
+					b.ReportMetric(float64(m.CPU)/float64(known.CPU), "x-known")
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkFill measures a policy without rules: reading the request into variables, which is part of all other numbers.
 func BenchmarkFill(b *testing.B) {
 	policy := rules.Policy{Name: "empty", Limits: rules.Limits{Arguments: 1000, JSONDepth: 128}, Sources: []rules.Source{{Name: "processors", Text: "" +

@@ -8,9 +8,20 @@ import (
 )
 
 // source makes the parts of requests, the same ones for the same seed.
-type source struct{ *rand.Rand }
+type source struct {
+	*rand.Rand
+	fresh bool // names of fields, and browsers, are such that never come again
+}
 
-func newSource(seed uint64) source { return source{rand.New(rand.NewPCG(seed, 0x62656e6368))} }
+func newSource(seed uint64) source { return source{Rand: rand.New(rand.NewPCG(seed, 0x62656e6368))} }
+
+// name is that of a field, or of a browser.
+func (s source) name(name string) string {
+	if s.fresh {
+		return name + "_" + s.hex(8)
+	}
+	return name
+}
 
 // plainWords are words of a shop's customers that no rule is about.
 var plainWords = strings.Fields(`

@@ -74,16 +74,22 @@ func Cases() []Case {
 
 // Benign are n distinct requests, others for another seed.
 func (c Case) Benign(n int, seed uint64) []Request {
-	return c.requests(n, seed, func(source) string { return "" })
+	return c.requests(n, newSource(seed), func(source) string { return "" })
+}
+
+// Fresh are as Benign, but for names of fields and browsers that never come again.
+func (c Case) Fresh(n int, seed uint64) []Request {
+	s := newSource(seed)
+	s.fresh = true
+	return c.requests(n, s, func(source) string { return "" })
 }
 
 // Attacks are n distinct requests with an attack each, others for another seed.
 func (c Case) Attacks(n int, seed uint64) []Request {
-	return c.requests(n, seed, source.attack)
+	return c.requests(n, newSource(seed), source.attack)
 }
 
-func (c Case) requests(n int, seed uint64, attack func(source) string) []Request {
-	s := newSource(seed)
+func (c Case) requests(n int, s source, attack func(source) string) []Request {
 	out := make([]Request, n)
 	for i := range out {
 		out[i] = c.make(s, attack(s))
@@ -95,7 +101,7 @@ func (c Case) requests(n int, seed uint64, attack func(source) string) []Request
 func (s source) request(method, target, contentType string, body []byte) Request {
 	headers := []rules.Header{
 		{Name: "Host", Value: "shop.example.com"},
-		{Name: "User-Agent", Value: fmt.Sprintf("Mozilla/5.0 (X11; Linux x86_64; rv:%d.0) Gecko/20100101 Firefox/%d.0", 110+s.IntN(30), 110+s.IntN(30))},
+		{Name: "User-Agent", Value: s.name(fmt.Sprintf("Mozilla/5.0 (X11; Linux x86_64; rv:%d.0) Gecko/20100101 Firefox/%d.0", 110+s.IntN(30), 110+s.IntN(30)))},
 		{Name: "Accept", Value: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
 		{Name: "Accept-Language", Value: "en-GB,en;q=0." + strconv.Itoa(1+s.IntN(9))},
 		{Name: "Accept-Encoding", Value: "gzip, deflate, br"},
@@ -126,14 +132,17 @@ func or(attack, benign string) string {
 }
 
 func search(s source, attack string) Request {
-	q := url.Values{"q": {or(attack, s.text(1+s.IntN(4)))}, "page": {strconv.Itoa(1 + s.IntN(30))}, "sort": {s.word()}, "category": {s.word() + "-" + s.word()}}
+	q := url.Values{
+		s.name("q"): {or(attack, s.text(1+s.IntN(4)))}, s.name("page"): {strconv.Itoa(1 + s.IntN(30))}, s.name("sort"): {s.word()},
+		s.name("category"): {s.word() + "-" + s.word()},
+	}
 	return s.request("GET", "/search?"+q.Encode(), "", nil)
 }
 
 func form(s source, attack string) Request {
 	v := url.Values{
-		"name": {s.word() + " " + s.word()}, "email": {s.word() + "@example.com"}, "subject": {s.text(4)},
-		"message": {or(attack, s.text(25+s.IntN(20)))}, "csrf_token": {s.hex(40)}, "newsletter": {"on"},
+		s.name("name"): {s.word() + " " + s.word()}, s.name("email"): {s.word() + "@example.com"}, s.name("subject"): {s.text(4)},
+		s.name("message"): {or(attack, s.text(25+s.IntN(20)))}, s.name("csrf_token"): {s.hex(40)}, s.name("newsletter"): {"on"},
 	}
 	return s.request("POST", "/contact", "application/x-www-form-urlencoded", []byte(v.Encode()))
 }
@@ -141,7 +150,8 @@ func form(s source, attack string) Request {
 // item is an article in a cart.
 func (s source) item(note string) map[string]any {
 	return map[string]any{
-		"sku": s.hex(10), "title": s.text(3), "quantity": 1 + s.IntN(9), "price": float64(s.IntN(20_000)) / 100, "gift": s.IntN(2) == 0, "note": note,
+		s.name("sku"): s.hex(10), s.name("title"): s.text(3), s.name("quantity"): 1 + s.IntN(9),
+		s.name("price"): float64(s.IntN(20_000)) / 100, s.name("gift"): s.IntN(2) == 0, s.name("note"): note,
 	}
 }
 

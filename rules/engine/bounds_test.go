@@ -26,6 +26,11 @@ func TestBounds(t *testing.T) {
 			"a=" + strings.Repeat("attack-", 30), "a=" + strings.Repeat("attack-", 100),
 		},
 		{
+			"bytes of names that came before", `ARGS_NAMES "@rx attack$" "id:1,phase:1,pass,log"`,
+			program.Bounds{Bytes: 100},
+			strings.Repeat("attack-", 5) + "=1", strings.Repeat("attack-", 9) + "=1&" + strings.Repeat("attack+", 9) + "=1",
+		},
+		{
 			"work", `ARGS "!@rx attack$" "id:1,phase:1,pass,log"`,
 			program.Bounds{Work: 400},
 			"a=" + strings.Repeat("attack-", 30), "a=" + strings.Repeat("attack-", 100),
@@ -47,8 +52,10 @@ func TestBounds(t *testing.T) {
 					t.Fatalf("below the bound: %v", o.Errors)
 				}
 			}
-			if o := judge(t, set, wire(c.over), false); len(o.Errors) == 0 {
-				t.Errorf("over the bound: %v", o.Matches)
+			for range 4 {
+				if o := judge(t, set, wire(c.over), false); len(o.Errors) == 0 {
+					t.Errorf("over the bound: %v", o.Matches)
+				}
 			}
 			if o := judge(t, set, wire(c.below), false); len(o.Errors) > 0 {
 				t.Errorf("below the bound, after one that was over it: %v", o.Errors)

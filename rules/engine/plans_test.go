@@ -114,6 +114,9 @@ SecRule ARGS "@pm <a> ;b" "id:7,phase:2,pass,log,t:none,t:urlDecodeUni,t:jsDecod
 SecRule ARGS "@contains ..x" "id:8,phase:2,pass,log,t:none,t:removeNulls,t:trim"
 SecRule ARGS "@detectXSS" "id:9,phase:2,pass,log,t:none,t:htmlEntityDecode"
 SecRule ARGS "@detectSQLi" "id:10,phase:2,pass,log,t:none,t:cssDecode"
+SecRule ARGS "@rx <script" "id:11,phase:2,pass,log,t:none,t:hexDecode"
+SecRule ARGS "@rx <script" "id:12,phase:2,pass,log,t:none,t:removeWhitespace,t:base64Decode"
+SecRule ARGS "@rx <script" "id:13,phase:2,pass,log,t:none,t:removeWhitespace,t:base64Decode,t:jsDecode,t:urlDecodeUni"
 `
 	p := rules.Policy{Name: "short", Limits: rules.Limits{Arguments: 10, JSONDepth: 10}, Sources: []rules.Source{{Name: "text", Text: text}}}
 	program, reference := load(t, engine.Options{Target: target}, p), load(t, engine.Options{Mode: engine.Reference, Target: target}, p)
@@ -122,6 +125,7 @@ SecRule ARGS "@detectSQLi" "id:10,phase:2,pass,log,t:none,t:cssDecode"
 	for _, v := range []string{
 		"QUJD", "Q", "", "QUJD.", "QUJD" + strings.Repeat(".", 60), "dGhlX2xvbmdfdGV4dF9vZl9tYW55X2J5dGVz", "VU5JT04gU0VMRUNU",
 		"%253CA%253E", "%5Cx3cA>", "%253BB", ".%00.x", "%26lt;script>alert(1)", "1%5C27+or+1=1+--+",
+		"3c736372697074", "PHNjcmlwdA==", "+P+H+N%0Aj%09cmlwdA", "PHNj%C2%A0cmlwdA", "PHNj%E2%80%83cmlwdA", "XHgzY3NjcmlwdA", "JTNjc2NyaXB0", "eDxzY3JpcHQ", "eHg8c2NyaXB0",
 	} {
 		wire := []byte("GET /?q=" + v + " HTTP/1.1\r\nHost: shop.example.com\r\n\r\n")
 		got := judge(t, program, wire, false)
@@ -130,7 +134,7 @@ SecRule ARGS "@detectSQLi" "id:10,phase:2,pass,log,t:none,t:cssDecode"
 			t.Errorf("%q (-reference +program):\n%s", v, diff)
 		}
 	}
-	if matched < 13 {
+	if matched < 30 {
 		t.Errorf("%d matches", matched)
 	}
 }

@@ -50,29 +50,32 @@ func (t *Tx) effect(e *Effect) {
 
 // setVar sets a field of TX, or adds to it.
 func (t *Tx) setVar(e *Effect) {
-	constant := e.key.parts == nil
-	var name string
-	var old string
-	if constant {
-		old, _ = t.field(e.slot)
-	} else {
-		name = lowerText(t.expand(&e.key))
-		old, _ = t.fieldByName(name)
+	text := t.expand(&e.text)
+	if e.key.parts == nil {
+		old, _ := t.field(e.slot)
+		if value, ok := assigned(old, text); ok {
+			t.set(e.slot, value)
+		}
+		return
 	}
-	value, ok := assigned(old, t.expand(&e.text))
-	switch {
-	case !ok:
-	case constant:
-		t.set(e.slot, value)
-	default:
-		t.setName(name, value)
+	name := lowerText(t.expand(&e.key))
+	if isSum(text) {
+		old, _ := t.fieldByName(name)
+		var ok bool
+		if text, ok = assigned(old, text); !ok {
+			return
+		}
 	}
+	t.setName(name, text)
 }
+
+// isSum says whether the text of a setvar may be a number to add.
+func isSum(text string) bool { return text != "" && (text[0] == '+' || text[0] == '-') }
 
 // assigned is what a field becomes; ok is false if it stays as it is. A text that begins with a sign is arithmetic if a
 // number follows; a sign alone stands for 0.
 func assigned(old, text string) (value string, ok bool) {
-	if text == "" || text[0] != '+' && text[0] != '-' {
+	if !isSum(text) {
 		return text, true
 	}
 	operand := 0

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"slices"
 	"strconv"
 
 	"gatehouse/rules"
@@ -16,14 +17,12 @@ func (t *Tx) evaluate(index int) bool {
 	t.at = index
 	clear(t.matched)
 	t.matched = t.matched[:0]
-	rec := record{rule: r}
-	if !t.evaluateLink(r, r, index, &rec) {
+	clear(t.targets)
+	rec := record{rule: r, targets: t.targets[:0]}
+	matched := t.evaluateLinks(r, index, &rec)
+	t.targets = rec.targets
+	if !matched {
 		return false
-	}
-	for _, link := range r.Next {
-		if !t.evaluateLink(link, r, -1, &rec) {
-			return false
-		}
 	}
 	if r.recorded && (len(r.Next) > 0 || r.Operator() == nil) && r.message.set {
 		if message := t.expand(&r.message); message != "" {
@@ -44,9 +43,23 @@ func (t *Tx) evaluate(index int) bool {
 		t.highestSeverity = r.Severity
 	}
 	if r.recorded {
+		rec.targets = slices.Clone(rec.targets)
 		t.records = append(t.records, rec)
 	}
 	t.checkUnfold()
+	return true
+}
+
+// evaluateLinks runs a rule and the links of its chain up to the first that does not match, and answers whether all did.
+func (t *Tx) evaluateLinks(r *Rule, index int, rec *record) bool {
+	if !t.evaluateLink(r, r, index, rec) {
+		return false
+	}
+	for _, link := range r.Next {
+		if !t.evaluateLink(link, r, -1, rec) {
+			return false
+		}
+	}
 	return true
 }
 

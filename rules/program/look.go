@@ -20,6 +20,7 @@ type look struct {
 	results []int32 // by value and step of its plan: index in texts plus one, 0 if not computed yet
 
 	candidates []candidate
+	nominated  []int32         // the rules nominated for the last value
 	heads      []candidateList // by rule
 	touched    []int32         // the rules with candidates
 	scratch    []*pattern.Scratch
@@ -92,7 +93,7 @@ func (t *Tx) lookAt(phase int) {
 		t.looked++
 		for _, v := range t.program.singles[t.looked] {
 			t.look.singles[v] = int32(len(t.look.values)) + 1
-			t.lookAtValue(t.program.Classes[v].Other, v, false, 0, t.vars.Singles[v])
+			t.lookAtValue(t.program.Classes[v].Other, v, false, 0, "", t.vars.Singles[v])
 		}
 		for _, v := range t.program.lists[t.looked] {
 			t.lookAtList(v)
@@ -111,13 +112,13 @@ func (t *Tx) lookAtList(v variable.ID) {
 	if c := t.program.Classes[v]; c != nil {
 		t.look.lists[v] = int32(len(t.look.values)) + 1
 		for i := range list {
-			t.lookAtValue(c.of(list[i].Lower), v, false, i, list[i].Value)
+			t.lookAtValue(c.of(list[i].Lower), v, false, i, list[i].Lower, list[i].Value)
 		}
 	}
 	if c := t.program.NameClasses[v]; c != nil {
 		t.look.names[v] = int32(len(t.look.values)) + 1
 		for i := range list {
-			t.lookAtValue(c.of(list[i].Lower), v, true, i, list[i].Key)
+			t.lookAtValue(c.of(list[i].Lower), v, true, i, "", list[i].Key)
 		}
 	}
 }
@@ -126,7 +127,7 @@ func (t *Tx) lookAtFields() {
 	for _, slot := range t.program.fields {
 		if value, ok := t.field(slot); ok {
 			t.look.fields[slot] = int32(len(t.look.values)) + 1
-			t.lookAtValue(t.program.FieldClasses[slot], variable.TX, false, slot, value)
+			t.lookAtValue(t.program.FieldClasses[slot], variable.TX, false, slot, "", value)
 		}
 	}
 }
@@ -140,8 +141,8 @@ func (c *Classes) of(key string) *Class {
 	return c.Other
 }
 
-// lookAtValue registers a value, and nominates rules for it.
-func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s string) {
+// lookAtValue registers a value, and nominates rules for it. Key is that of the value in its list, in lower case.
+func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, key, s string) {
 	l := &t.look
 	if t.over != nil {
 		return
@@ -150,18 +151,62 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 		t.over = &rules.BoundError{What: "values", Limit: most}
 		return
 	}
-	mask := byteset.Of(s)
-	l.texts = append(l.texts, text{s, mask})
-	l.values = append(l.values, value{class: c, variable: v, names: names, index: int32(index), text: int32(len(l.texts)) - 1, first: -1})
 	for _, rule := range c.Run {
 		t.active.Set(int(rule))
 	}
+	at := int32(len(l.values))
+	l.values = append(l.values, value{class: c, variable: v, names: names, index: int32(index), text: int32(len(l.texts)), first: -1})
+	if !c.Looks || len(s) > longestSeen || !repeats(v, names, key) {
+		l.texts = append(l.texts, text{s, byteset.Of(s)})
+		t.search(at)
+		return
+	}
+	known, place := remembered.find(c.number, s)
+	if known != nil {
+		l.texts = append(l.texts, text{s, known.mask})
+		t.recall(at, known)
+		return
+	}
+	mask, before := byteset.Of(s), l.bytes
+	l.texts = append(l.texts, text{s, mask})
+	t.search(at)
+	if t.over == nil && place.again() {
+		place.keep(seen{class: c.number, value: s, mask: mask, bytes: l.bytes - before, nominated: l.nominated})
+	}
+}
+
+// recall nominates the rules that were nominated for the same value before.
+func (t *Tx) recall(at int32, known *seen) {
+	if !t.scanned(known.bytes) {
+		return
+	}
+	for _, rule := range known.nominated {
+		t.addCandidate(int(rule), at)
+	}
+}
+
+// scanned counts bytes that were scanned for patterns, and reports whether there may be more.
+func (t *Tx) scanned(bytes int) bool {
+	t.look.bytes += bytes
+	if most := t.program.Bounds.Bytes; most > 0 && t.look.bytes > most {
+		t.over = &rules.BoundError{What: "bytes", Limit: most}
+		return false
+	}
+	return true
+}
+
+// search looks for patterns in a value, and in what transformations make of it.
+func (t *Tx) search(at int32) {
+	l := &t.look
+	v := &l.values[at]
+	c := v.class
 	if !c.Looks {
 		return
 	}
-	at := int32(len(l.values)) - 1
+	l.nominated = l.nominated[:0]
+	s, mask := l.texts[v.text].s, l.texts[v.text].mask
 	p := c.plan(&mask)
-	l.values[at].plan = p
+	v.plan = p
 	first := int32(len(l.texts)) - 1
 	if len(p.wanted) == 0 {
 		if want := p.steps[0].want; want != nil {
@@ -173,7 +218,7 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 	texts := 1
 	l.clearWants(0)
 	l.want(0, p.steps[0].want)
-	var short uint64 // steps after which nothing is long enough
+	var short uint64 // steps after which nothing matches, for all that is known of their texts
 	for _, step := range p.wanted {
 		c := &p.steps[step]
 		if short>>c.parent&1 != 0 {
@@ -183,12 +228,18 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, s strin
 		if len(s) < c.least || !c.reach.met(&mask) {
 			continue
 		}
+		if c.step.Checks() {
+			from := c.parent
+			if c.spaced {
+				from = p.steps[from].parent
+			}
+			if in := t.result(at, from); !c.step.Reaches(l.texts[in].s, c.below, c.found.any(), c.spaced) {
+				short |= 1 << step
+				continue
+			}
+		}
 		in := t.result(at, c.parent)
 		if from := &l.texts[in]; len(from.s) < c.leastBefore || !c.reachBefore.met(&from.mask) {
-			continue
-		}
-		if c.step.Checks() && !c.step.Reaches(l.texts[in].s, c.below) {
-			short |= 1 << step
 			continue
 		}
 		made := t.make(at, step, in)
@@ -236,9 +287,7 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 		if isEmpty(wants[i]) {
 			continue
 		}
-		l.bytes += len(text.s) + 1
-		if most := t.program.Bounds.Bytes; most > 0 && l.bytes > most {
-			t.over = &rules.BoundError{What: "bytes", Limit: most}
+		if !t.scanned(len(text.s) + 1) {
 			return
 		}
 		found := set.Nominate(l.scratch[i], text.s, text.mask, wants[i])
@@ -284,6 +333,7 @@ func (t *Tx) addCandidate(rule int, at int32) {
 		return // another text of the same value
 	}
 	l.candidates = append(l.candidates, candidate{value: at, next: 0})
+	l.nominated = append(l.nominated, int32(rule))
 	number := int32(len(l.candidates)) // plus one
 	if head.last == 0 {
 		head.first = number

@@ -15,8 +15,18 @@ type Names struct {
 
 // nameTable is the state of Names at a time. It is immutable.
 type nameTable struct {
-	slots map[string]int
-	names []string
+	slots   map[string]int
+	names   []string
+	longest int // bytes of the longest name: names made by macros tend to be longer
+}
+
+// slot is the number of a field, if it has one.
+func (t *nameTable) slot(name string) (slot int, ok bool) {
+	if len(name) > t.longest {
+		return 0, false
+	}
+	slot, ok = t.slots[name]
+	return slot, ok
 }
 
 // captureSlots are the fields that captures go to, and 10, which the reference sets with them: they are the first slots.
@@ -29,6 +39,7 @@ func NewNames() *Names {
 		name := strconv.Itoa(i)
 		t.slots[name] = i
 		t.names = append(t.names, name)
+		t.longest = max(t.longest, len(name))
 	}
 	n := &Names{}
 	n.latest.Store(t)
@@ -49,6 +60,6 @@ func (n *Names) Slot(name string) int {
 	slot := len(old.names)
 	slots := maps.Clone(old.slots)
 	slots[name] = slot
-	n.latest.Store(&nameTable{slots: slots, names: append(old.names[:slot:slot], name)})
+	n.latest.Store(&nameTable{slots: slots, names: append(old.names[:slot:slot], name), longest: max(old.longest, len(name))})
 	return slot
 }

@@ -36,6 +36,10 @@ type planned struct {
 
 	minimum int // bytes of the shortest match
 	below   int // bytes of the shortest text in which it, or a step after it, may have a match
+	// found is what such a text needs.
+	found reach
+	// spaced says that the step before removes white space, and the transformation can be asked about the text before that.
+	spaced bool
 	// adds are the bytes that its text may have though the value does not; grows is how many times longer it may be.
 	adds  byteset.Set
 	grows float64
@@ -121,8 +125,11 @@ func (s *Shape) newPlan(k kind) *plan {
 	for i := len(p.steps) - 1; i > 0; i-- {
 		c := &p.steps[i]
 		c.below = min(c.below, c.minimum)
+		c.found = c.found.or(reach{c.needs, c.free})
 		before := &p.steps[c.parent]
 		before.below = min(before.below, shortest(c.below, c.step.Grows()))
+		before.found = before.found.or(c.found.before(c.step))
+		c.spaced = c.step.Checks() && before.step != nil && before.step.RemovesSpace()
 	}
 	return p
 }
@@ -169,19 +176,34 @@ func (c *planned) add(n *Node) {
 // bound finds out which values and texts need not be looked at.
 func (c *planned) bound() {
 	c.least, c.leastBefore = shortest(c.minimum, c.grows), shortest(c.minimum, c.step.Grows())
-	adds := c.step.Adds()
-	special, bounded := c.step.Relevant()
 	c.reach = reach{c.needs, c.free || c.adds.Intersects(c.needs)}
-	c.reachBefore = reach{c.needs, c.free || !bounded && adds.Intersects(c.needs)}
-	if adds.Intersects(c.needs) {
-		c.reachBefore.set = c.needs.Union(special)
-	}
+	c.reachBefore = reach{c.needs, c.free}.before(c.step)
 }
 
 // reach is bytes of which one is needed, or with free none.
 type reach struct {
 	set  byteset.Set
 	free bool
+}
+
+// before is what a text needs of which a transformation makes one that has what r needs.
+func (r reach) before(f *transform.Func) reach {
+	if !f.Adds().Intersects(r.set) {
+		return r
+	}
+	special, bounded := f.Relevant()
+	return reach{r.set.Union(special), r.free || !bounded}
+}
+
+// or is what a text needs that has what r or s needs.
+func (r reach) or(s reach) reach { return reach{r.set.Union(s.set), r.free || s.free} }
+
+// any are the bytes needed, or nil.
+func (r *reach) any() *byteset.Set {
+	if r.free {
+		return nil
+	}
+	return &r.set
 }
 
 // met says whether a text with these bytes has what is needed.

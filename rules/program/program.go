@@ -88,6 +88,8 @@ type Class struct {
 	// Run are the rules that run because the value is there.
 	Run []int32
 	*Shape
+
+	number uint64 // no other class has it
 }
 
 // Shape is the transformations of a class and the patterns to look for. It does not know the rules, so that policies
@@ -150,6 +152,7 @@ func (p *Program) Seal(names *Names) {
 		}
 	}
 	p.fields = slices.Sorted(maps.Keys(p.FieldClasses))
+	p.number()
 	p.triggers = make([][]int, len(p.names.names))
 	for slot, rules := range p.Triggers {
 		p.triggers[slot] = rules
@@ -162,6 +165,26 @@ func (p *Program) Seal(names *Names) {
 		}
 	}
 	p.pool.New = func() any { return newTx(p) }
+}
+
+// number numbers the classes.
+func (p *Program) number() {
+	for v := range p.Classes {
+		for _, of := range []*Classes{p.Classes[v], p.NameClasses[v]} {
+			if of == nil {
+				continue
+			}
+			if of.Other != nil {
+				of.Other.number = classes.Add(1)
+			}
+			for _, c := range of.ByKey {
+				c.number = classes.Add(1)
+			}
+		}
+	}
+	for _, c := range p.FieldClasses {
+		c.number = classes.Add(1)
+	}
 }
 
 // match finds the fields of TX that a rule's expressions take.

@@ -45,7 +45,7 @@ func (x *Trial) Matches(r *Rule) bool {
 
 // Slot is the number of a field of TX, or -1 if no rule names it.
 func (p *Program) Slot(name string) int {
-	if slot, ok := p.names.slots[name]; ok {
+	if slot, ok := p.names.slot(name); ok {
 		return slot
 	}
 	return -1

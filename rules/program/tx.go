@@ -42,6 +42,7 @@ type Tx struct {
 	forceBody, forceResponse, bodyAccess, responseAccess bool
 
 	matched         []match // MATCHED_VARS
+	targets         []match // of the record in the making
 	lastMatch       match
 	matchedVar      string
 	highestSeverity int
@@ -146,6 +147,7 @@ func (t *Tx) release() {
 	t.scratch.Reset()
 	t.extra.reset()
 	clear(t.matched)
+	clear(t.targets)
 	clear(t.found)
 	clear(t.steps)
 	clear(t.records)
@@ -153,7 +155,7 @@ func (t *Tx) release() {
 		program: t.program, vars: t.vars, look: t.look, scratch: t.scratch,
 		fields: t.fields, generation: t.generation, extra: t.extra,
 		active: t.active, removed: t.removed[:0], exceptions: t.exceptions[:0],
-		matched: t.matched[:0], found: t.found[:0], steps: t.steps[:0], buffer: t.buffer[:0], records: t.records[:0],
+		matched: t.matched[:0], targets: t.targets[:0], found: t.found[:0], steps: t.steps[:0], buffer: t.buffer[:0], records: t.records[:0],
 	}
 	t.captures.Reset()
 }
@@ -179,7 +181,7 @@ func (t *Tx) set(slot int, value string) {
 
 // setName sets a field by its name, which is in lower case.
 func (t *Tx) setName(name, value string) {
-	if slot, ok := t.program.names.slots[name]; ok {
+	if slot, ok := t.program.names.slot(name); ok {
 		t.set(slot, value)
 		return
 	}
@@ -187,7 +189,7 @@ func (t *Tx) setName(name, value string) {
 }
 
 func (t *Tx) fieldByName(name string) (string, bool) {
-	if slot, ok := t.program.names.slots[name]; ok {
+	if slot, ok := t.program.names.slot(name); ok {
 		return t.field(slot)
 	}
 	if i := t.extra.at(name); i >= 0 {
@@ -197,7 +199,7 @@ func (t *Tx) fieldByName(name string) (string, bool) {
 }
 
 func (t *Tx) unsetName(name string) {
-	if slot, ok := t.program.names.slots[name]; ok {
+	if slot, ok := t.program.names.slot(name); ok {
 		t.fields[slot] = txField{}
 		return
 	}

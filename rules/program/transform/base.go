@@ -4,6 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
+
+	"gatehouse/rules/program/byteset"
 )
 
 // base64Decode stops at the first byte that is not of the alphabet, line ends aside, and keeps what it has.
@@ -16,18 +19,33 @@ func base64DecodeExt(s *Scratch, in string) (string, bool, error) {
 	return s.Keep(decode64(s.Room(len(in)), in, true)), true, nil
 }
 
-// base64Reaches counts digits until there are enough.
-func base64Reaches(in string, n int) bool {
-	digits := 0
-	for i := 0; i < len(in) && digits*3/4 < n; i++ {
-		switch c := in[i]; {
-		case digit64(c, false) < 64:
-			digits++
-		case c != '\r' && c != '\n':
-			return false
+// base64Reaches decodes without keeping what comes out.
+func base64Reaches(in string, n int, any *byteset.Set, spaced bool) bool {
+	var bits uint32
+	digits, found := 0, any == nil
+	for i := range len(in) {
+		c := in[i]
+		digit := digits64[c]
+		if digit > 63 {
+			if c == '\r' || c == '\n' || spaced && isASCIISpace(c) {
+				continue
+			}
+			if spaced && c >= utf8.RuneSelf {
+				return true // it may be white space as well
+			}
+			break
+		}
+		bits = bits<<6 | uint32(digit)
+		digits++
+		// From its second digit on, each digit of a group of four completes a byte.
+		if left := digits % 4; left != 1 && !found {
+			found = any.Has(byte(bits >> (uint(-left) % 4 * 2)))
+		}
+		if found && digits*3/4 >= n {
+			return true
 		}
 	}
-	return digits*3/4 >= n
+	return found && digits*3/4 >= n
 }
 
 func decode64(b []byte, in string, forgiving bool) []byte {
@@ -61,6 +79,14 @@ func decode64(b []byte, in string, forgiving bool) []byte {
 	}
 	return b
 }
+
+// digits64 are the values of the digits of the usual alphabet, 64 for other bytes.
+var digits64 = func() (t [256]byte) {
+	for i := range t {
+		t[i] = digit64(byte(i), false)
+	}
+	return t
+}()
 
 // digit64 is the value of a base64 digit, or 64.
 func digit64(c byte, forURL bool) byte {

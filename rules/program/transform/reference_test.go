@@ -88,7 +88,7 @@ func seeds() []string {
 		"&#1114112;", "&#99999999999999999999;", "&notit;", "&nGg;", "&ngg;", "&bogus;", "a=1&b=2&c=3", "a=1&lt=2", "&&amp;&", "&amp;amp;", "&AMP", "&copyx", "&NewLine;&Tab;&colon;",
 		"/* a */b", "a/*b", "a/*b*/", "a/*b*/c", "/**/", "/*/", "/*/*/", "a<!-- b -->c", "<!--", "<!---->", "<!-->", "-->", "--", "a--b", "a#b", "#", "a-b", "*/", "/*b-->c", "<!--b*/c*/",
 		"/**//**/x", "/* */--", "/* --> */", "a*b/c", "<!-", "--->", "/*a*/",
-		"YWJj", "YWJjZA==", "YWJjZGU=", "YWJj\r\nZGVm", "YW Jj", "Y.W.J.j", "YW-_", "YW+/", "Y", "YW", "YWJ", "=", "a=b", "YWJ*j", "YWJ\xffj", "eyJhIjoiYiJ9",
+		"YWJj", "YWJjZA==", "YWJjZGU=", "YWJj\r\nZGVm", "YW Jj", "YWJj\u00a0ZGVm", "YWJj\xffZGVm", " YWJj\u2003ZGVm ", "Y.W.J.j", "YW-_", "YW+/", "Y", "YW", "YWJ", "=", "a=b", "YWJ*j", "YWJ\xffj", "eyJhIjoiYiJ9",
 		"414243", "4142G3", "414", "4a4B", "zz",
 		"\xff", "a\xffb", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc2", "\xc2\x85", "\xc2\xa0", "a\xa0b", "\xa0", "\x85", "\xe0\xa0", "\xe0\xa0\x80", "\xe2\x80\x83", "\u2028", "\u3000",
 		"\u00e0\u00c5\u0105", "\u4f60\u597d", "\U0001f600", "\u0130", "\u0131", "\u212a\u017f", "\u023a\u2c65", "STRASSE \u00df \u1e9e", "\u01c5", "\ufffd", "\ufeffa", "\U0010ffff", "A\u00c9Z\xff",

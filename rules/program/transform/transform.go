@@ -20,8 +20,8 @@ type Func struct {
 	adds byteset.Set
 	// grows is how many times longer than the value the result may be; 0 stands for 1.
 	grows float64
-	// reaches says whether the result may have n bytes, where the length of the value does not tell enough; it may be nil.
-	reaches func(in string, n int) bool
+	// reaches is Reaches where the length of the value does not tell enough; it may be nil.
+	reaches func(in string, n int, any *byteset.Set, spaced bool) bool
 	// stays decides for values that have special bytes; it may be nil. It must only say true where apply gives
 	// (in, false, nil).
 	stays func(mask byteset.Set, in string) bool
@@ -61,13 +61,17 @@ func (f *Func) Adds() byteset.Set { return f.adds }
 // Checks reports whether Reaches says more than Grows.
 func (f *Func) Checks() bool { return f.reaches != nil }
 
-// Reaches reports whether the result may have n bytes. It costs little.
-func (f *Func) Reaches(in string, n int) bool {
-	if float64(len(in))*f.Grows() < float64(n) {
+// Reaches reports whether the result may have n bytes, and one of a set among them; nil is no set. It costs less than the
+// result. With spaced, in is what the value was before RemovesSpace's transformation.
+func (f *Func) Reaches(in string, n int, any *byteset.Set, spaced bool) bool {
+	if !spaced && float64(len(in))*f.Grows() < float64(n) {
 		return false
 	}
-	return f.reaches == nil || f.reaches(in, n)
+	return f.reaches == nil || f.reaches(in, n, any, spaced)
 }
+
+// RemovesSpace reports whether the transformation drops white space. Then Reaches of the next one may be asked before.
+func (f *Func) RemovesSpace() bool { return f.name == "removeWhitespace" }
 
 // Unchanged reports whether Apply is known to return in with changed false and no error. Mask must have every byte that
 // in has; more bytes make the answer less sharp, not wrong. It says no where the answer would cost as much as Apply.

@@ -42,10 +42,10 @@ func check(t *testing.T, r *reference, name, in string) {
 	if float64(len(out)) > f.Grows()*float64(len(in)) && !math.IsInf(f.Grows(), 1) {
 		t.Errorf("%s(%q) = %q is longer than Grows says", name, in, out)
 	}
-	for _, n := range []int{0, 1, len(out) / 2, len(out)} {
-		if n <= len(out) && !f.Reaches(in, n) {
-			t.Errorf("%s(%q) has %d bytes, and is said not to reach %d", name, in, len(out), n)
-		}
+	checkReaches(t, f, in, in, false)
+	remove, _ := Lookup("removeWhitespace")
+	if dense, _, _ := remove.Apply(&s, in); name != "removeWhitespace" {
+		checkReaches(t, f, dense, in, true)
 	}
 	if set, ok := f.Relevant(); ok && !set.Intersects(mask) && !same {
 		t.Errorf("t:%s has no byte to act on in %q, and gives %q, changed %v, error %v", name, in, out, changed, err)
@@ -56,6 +56,27 @@ func check(t *testing.T, r *reference, name, in string) {
 	f.Apply(&s, in+"%41\\x41 A")
 	if out != first || in != kept {
 		t.Errorf("t:%s of %q: result %q became %q, input became %q", name, kept, first, out, in)
+	}
+}
+
+// checkReaches checks what is said of the result for in, by in itself or by the value before white space was removed.
+func checkReaches(t testing.TB, f *Func, in, before string, spaced bool) {
+	t.Helper()
+	var s Scratch
+	out, _, _ := f.Apply(&s, in)
+	bytes := byteset.Of(out)
+	for _, n := range []int{0, min(1, len(out)), len(out) / 2, len(out)} {
+		if !f.Reaches(before, n, nil, spaced) {
+			t.Errorf("%s(%q) has %d bytes, and is said not to reach %d", f.Name(), in, len(out), n)
+		}
+		for i := 0; i < len(out); i += 1 + len(out)/16 {
+			if set := byteset.Of(out[i : i+1]); !f.Reaches(before, n, &set, spaced) {
+				t.Errorf("%s(%q) = %q is said not to reach %d with %q", f.Name(), in, out, n, out[i])
+			}
+		}
+		if none := bytes.Complement(); f.Checks() && !spaced && f.Reaches(before, n, &none, spaced) {
+			t.Errorf("%s(%q) = %q is said to have one of %v", f.Name(), in, out, none)
+		}
 	}
 }
 

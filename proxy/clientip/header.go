@@ -16,6 +16,8 @@ const (
 	xForwardedPort  = "X-Forwarded-Port"
 	xForwardedProto = "X-Forwarded-Proto"
 	xRealIP         = "X-Real-Ip"
+	xClientIP       = "X-Client-Ip"
+	trueClientIP    = "True-Client-Ip"
 	xRequestID      = "X-Request-Id"
 	forwarded       = "Forwarded"
 )
@@ -35,8 +37,8 @@ type Outbound struct {
 	RequestID string // as sent in X-Request-Id
 	Scheme    string // as sent in X-Forwarded-Proto: what the client spoke to the first proxy of ours
 	Client    Client
-	// Removed counts forwarding headers that were deleted because an untrusted peer sent them or because they were
-	// spelled with underscores.
+	// Removed counts forwarding headers that were deleted: an untrusted peer sent them, they were spelled with
+	// underscores, or nobody vouches for them.
 	Removed int
 	// ProtectedNamed counts tokens of Connection that named a header which may not be removed; they had no effect.
 	ProtectedNamed int
@@ -56,7 +58,7 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 		switch classify(name) {
 		case hopByHop, requestID:
 		case forwarding:
-			if !trusted || key != name {
+			if !trusted || key != name || !vouchedFor(name) {
 				out.Removed++
 				continue
 			}
@@ -72,13 +74,24 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 	if in.GRPC && acceptsTrailers(in.Header["Te"]) {
 		out.Header["Te"] = []string{"trailers"}
 	}
-	setForwarded(&out, in, trusted)
+	r.setForwarded(&out, in, trusted)
 	return out
 }
 
-// setForwarded sets the headers that say who the client is and what it asked for. Of what a trusted proxy sent, the
-// chain of addresses is kept and its scheme and port are passed on; the host and the client's address are ours.
-func setForwarded(out *Outbound, in Inbound, trusted bool) {
+// vouchedFor reports whether a forwarding header of a trusted peer is used. Load balancers set these themselves; other
+// X-Forwarded-* they pass on as a client wrote them.
+func vouchedFor(name string) bool {
+	switch name {
+	case xForwardedFor, xForwardedProto, xForwardedPort, xForwardedHost, forwarded, xRealIP, xClientIP, trueClientIP:
+		return true
+	}
+	return strings.HasPrefix(name, "X-Amzn-Mtls-")
+}
+
+// setForwarded sets the headers that say who the client is and what it asked for. Of what a trusted proxy sent, its
+// scheme and port are passed on, and the chain of addresses from the client on: what stands before is the client's own
+// writing. The host and the client's address are ours.
+func (r *Resolver) setForwarded(out *Outbound, in Inbound, trusted bool) {
 	h := out.Header
 	port := in.Conn.Server.Port()
 	out.Scheme = in.Scheme
@@ -97,13 +110,23 @@ func setForwarded(out *Outbound, in Inbound, trusted bool) {
 		port = defaultPort(out.Scheme)
 	}
 	nearest := fromConnection(in.Conn).Addr.Addr()
-	h[xForwardedFor] = []string{appendElement(h[xForwardedFor], nearest.String())}
+	chain := nearest.String()
+	if out.Client.Source == FromForwarded {
+		chain = tailFromRight(h[xForwardedFor], r.hops) + ", " + chain
+	}
+	h[xForwardedFor] = []string{chain}
 	h[xForwardedProto] = []string{out.Scheme}
 	h[xForwardedPort] = []string{strconv.Itoa(int(port))}
 	h[xForwardedHost] = []string{in.Host}
-	h[xRealIP] = []string{out.Client.Addr.Addr().String()}
-	if list := h[forwarded]; len(list) > 0 {
-		h[forwarded] = []string{appendElement(list, forwardedElement(nearest, in.Scheme))}
+	client := out.Client.Addr.Addr()
+	h[xRealIP] = []string{client.String()}
+	for _, name := range []string{xClientIP, trueClientIP} {
+		if _, ok := h[name]; ok {
+			h[name] = h[xRealIP]
+		}
+	}
+	if _, ok := h[forwarded]; ok {
+		h[forwarded] = []string{forwardedElement(client, out.Scheme)}
 	}
 
 	out.RequestID = single(in.Header[xRequestID])
@@ -113,12 +136,16 @@ func setForwarded(out *Outbound, in Inbound, trusted bool) {
 	h[xRequestID] = []string{out.RequestID}
 }
 
-// appendElement joins the lists in order and adds one element.
-func appendElement(lists []string, element string) string {
-	if len(lists) == 0 {
-		return element
+// tailFromRight gives the last n entries of the lists joined in order, or all if there are fewer.
+func tailFromRight(lists []string, n int) string {
+	all := strings.Join(lists, ", ")
+	begin := len(all)
+	for range n {
+		if begin = strings.LastIndexByte(all[:begin], ','); begin < 0 {
+			break
+		}
 	}
-	return strings.Join(lists, ", ") + ", " + element
+	return strings.Trim(all[begin+1:], " \t")
 }
 
 // forwardedElement writes one element of RFC 7239.

@@ -51,11 +51,24 @@ func TestOutgoing(t *testing.T) {
 		},
 		{
 			name: "behind an ELB that ends TLS", listener: elb, peer: "10.0.0.1:999", scheme: "http",
-			in: []string{"X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "X-Amzn-Mtls-Clientcert-Subject: CN=a", "X-Forwarded-Host: evil", "X-Real-IP: 1.1.1.1"},
+			in: []string{"X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "X-Amzn-Mtls-Clientcert-Subject: CN=a", "X-Forwarded-Host: evil", "X-Real-IP: 1.1.1.1", "True-Client-IP: 1.1.1.1", "X-Client-IP: 1.1.1.1", "X-Forwarded-Prefix: /evil", "X-Forwarded-Server: evil", "X-Forwarded: evil"},
 			want: http.Header{
-				"X-Forwarded-For": {"1.1.1.1, 203.0.113.9, 10.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"}, "X-Real-Ip": {"203.0.113.9"}, "X-Amzn-Mtls-Clientcert-Subject": {"CN=a"},
+				"X-Forwarded-For": {"203.0.113.9, 10.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"443"}, "X-Real-Ip": {"203.0.113.9"},
+				"True-Client-Ip": {"203.0.113.9"}, "X-Client-Ip": {"203.0.113.9"}, "X-Amzn-Mtls-Clientcert-Subject": {"CN=a"},
 			},
-			scheme2: "https",
+			scheme2: "https", removed: 3,
+		},
+		{
+			name: "two proxies", listener: config.Listener{TrustedHops: hops(2)}, peer: "10.0.0.1:999", scheme: "http",
+			in:      []string{"X-Forwarded-For: 1.1.1.1,", "X-Forwarded-For: [2001:db8::9]:4711 , 198.51.100.7"},
+			want:    http.Header{"X-Forwarded-For": {"[2001:db8::9]:4711 , 198.51.100.7, 10.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"8080"}, "X-Real-Ip": {"2001:db8::9"}},
+			scheme2: "http",
+		},
+		{
+			name: "an entry that names nobody", listener: elb, peer: "10.0.0.1:999", scheme: "http",
+			in:      []string{"X-Forwarded-For: 1.1.1.1, unknown"},
+			want:    http.Header{"X-Forwarded-For": {"10.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"8080"}, "X-Real-Ip": {"10.0.0.1"}},
+			scheme2: "http",
 		},
 		{
 			name: "the scheme's port when the proxy names none", listener: elb, peer: "10.0.0.1:999", scheme: "http",
@@ -70,9 +83,9 @@ func TestOutgoing(t *testing.T) {
 			scheme2: "http",
 		},
 		{
-			name: "Forwarded of a trusted proxy is continued", listener: elb, peer: "[fd00::1]:999", scheme: "http",
-			in:      []string{"X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9"},
-			want:    http.Header{"X-Forwarded-For": {"203.0.113.9, fd00::1"}, "Forwarded": {`for=203.0.113.9, for="[fd00::1]";proto=http`}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"8080"}, "X-Real-Ip": {"203.0.113.9"}},
+			name: "Forwarded of a trusted proxy is ours", listener: elb, peer: "[fd00::1]:999", scheme: "http",
+			in:      []string{"X-Forwarded-For: 203.0.113.9", "Forwarded: for=1.1.1.1;host=evil"},
+			want:    http.Header{"X-Forwarded-For": {"203.0.113.9, fd00::1"}, "Forwarded": {"for=203.0.113.9;proto=http"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"8080"}, "X-Real-Ip": {"203.0.113.9"}},
 			scheme2: "http",
 		},
 		{

@@ -34,7 +34,7 @@ func classify(name string) class {
 		"Content-Length", // the framing is ours
 		"Expect":         // answered by the gateway
 		return hopByHop
-	case forwarded, xRealIP, "X-Client-Ip", "True-Client-Ip", "X-Forwarded":
+	case forwarded, xRealIP, xClientIP, trueClientIP, "X-Forwarded":
 		return forwarding
 	case xRequestID:
 		return requestID

@@ -11,35 +11,35 @@ import (
 
 // floods are frames of which no connection takes many.
 var floods = []struct {
-	name string
-	send func(h *h2, i int) error
+	name, detail string
+	send         func(h *h2, i int) error
 }{
-	{"rapid reset", func(h *h2, i int) error {
+	{"rapid reset", http2Paces[paceResets].detail, func(h *h2, i int) error {
 		id := uint32(2*i + 1)
 		if err := h.request(id, true, h2Request...); err != nil {
 			return err
 		}
 		return h.framer.WriteRSTStream(id, http2.ErrCodeCancel)
 	}},
-	{"resets by the server", func(h *h2, i int) error {
+	{"resets by the server", http2Paces[paceResets].detail, func(h *h2, i int) error {
 		id := uint32(2*i + 1)
 		if err := h.request(id, false, h2Request...); err != nil {
 			return err
 		}
 		return h.framer.WriteRawFrame(http2.FrameWindowUpdate, 0, id, []byte{0, 0, 0, 0}) // an increment of 0: PROTOCOL_ERROR
 	}},
-	{"refused requests", func(h *h2, i int) error {
+	{"refused requests", http2Paces[paceResets].detail, func(h *h2, i int) error {
 		return h.request(uint32(2*i+1), true, append(slices.Clone(h2Request), "connection", "close")...)
 	}},
-	{"SETTINGS", func(h *h2, _ int) error { return h.framer.WriteSettings() }},
-	{"acknowledged SETTINGS", func(h *h2, _ int) error { return h.framer.WriteSettingsAck() }},
-	{"PING", func(h *h2, _ int) error { return h.framer.WritePing(false, [8]byte{}) }},
-	{"WINDOW_UPDATE", func(h *h2, _ int) error { return h.framer.WriteWindowUpdate(0, 1) }},
-	{"PRIORITY", func(h *h2, i int) error {
+	{"SETTINGS", http2Paces[paceSettings].detail, func(h *h2, _ int) error { return h.framer.WriteSettings() }},
+	{"acknowledged SETTINGS", http2Paces[paceSettings].detail, func(h *h2, _ int) error { return h.framer.WriteSettingsAck() }},
+	{"PING", http2Paces[pacePings].detail, func(h *h2, _ int) error { return h.framer.WritePing(false, [8]byte{}) }},
+	{"WINDOW_UPDATE", http2Paces[paceWindows].detail, func(h *h2, _ int) error { return h.framer.WriteWindowUpdate(0, 1) }},
+	{"PRIORITY", http2Paces[paceOthers].detail, func(h *h2, i int) error {
 		return h.framer.WritePriority(uint32(2*i+1), http2.PriorityParam{Weight: 1})
 	}},
-	{"unknown frames", func(h *h2, _ int) error { return h.framer.WriteRawFrame(0x10, 0, 0, []byte("x")) }},
-	{"DATA without data", func(h *h2, i int) error {
+	{"unknown frames", http2Paces[paceOthers].detail, func(h *h2, _ int) error { return h.framer.WriteRawFrame(0x10, 0, 0, []byte("x")) }},
+	{"DATA without data", http2Paces[paceEmpty].detail, func(h *h2, i int) error {
 		if i == 0 {
 			if err := h.request(1, false, h2Request...); err != nil {
 				return err
@@ -90,6 +90,11 @@ func TestHTTP2Floods(t *testing.T) {
 			faults := slices.DeleteFunc(rec.faults(), func(s string) bool { return s == "http stream_PROTOCOL_ERROR" || s == "http stream_REFUSED_STREAM" })
 			if code != http2.ErrCodeEnhanceYourCalm || !slices.Equal(faults, []string{"http conn_ENHANCE_YOUR_CALM"}) {
 				t.Errorf("GOAWAY %s, reported %v", code, faults)
+			}
+			rec.mu.Lock()
+			defer rec.mu.Unlock()
+			if !slices.Contains(rec.details, tt.detail) { // the server has bounds of its own
+				t.Errorf("reported %q, want %q", rec.details[len(rec.details)-1], tt.detail)
 			}
 		})
 	}

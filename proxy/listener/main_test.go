@@ -34,6 +34,7 @@ type recorder struct {
 	refused  []refusal
 	failed   []Failure
 	http2    []string
+	details  []string // of http2
 	reloaded []string
 }
 
@@ -55,6 +56,7 @@ func (r *recorder) hooks() Hooks {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.http2 = append(r.http2, info.Listener+" "+fault.Kind)
+			r.details = append(r.details, fault.Detail)
 		},
 		CertificateReloaded: func(name string, err error) {
 			r.mu.Lock()

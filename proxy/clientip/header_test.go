@@ -108,7 +108,7 @@ func TestOutgoing(t *testing.T) {
 		},
 		{
 			name: "hop by hop", listener: direct, peer: "203.0.113.9:1", scheme: "http",
-			in:      []string{"Connection: close, X-Mine, keep-alive", "X-Mine: 1", "X_Mine: 2", "Keep-Alive: timeout=5", "Proxy-Authorization: x", "Proxy-Connection: y", "Proxy: httpoxy", "TE: trailers", "Trailer: A", "Upgrade: h2c", "HTTP2-Settings: AA", "Expect: 100-continue", "Content-Length: 5", "Content_Length: 6", "Proxy_Authenticate: z", "X-Kept: 1"},
+			in:      []string{"Connection: close, X-Mine, keep-alive", "X-Mine: 1", "X_Mine: 2", "Keep-Alive: timeout=5", "Proxy-Authorization: x", "Proxy-Connection: y", "Proxy: httpoxy", "TE: trailers", "Trailer: A", "Upgrade: h2c", "HTTP2-Settings: AA", "Expect: 100-continue", "Content-Length: 5", "Content_Length: 6", "Content--Length: 7", "ContentLength: 8", "Transfer___Encoding: chunked", "Transfer.Encoding: chunked", "TransferEncoding: chunked", "Proxy_Authenticate: z", "X-Kept: 1"},
 			want:    http.Header{"X-Kept": {"1"}, "X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Port": {"8080"}, "X-Real-Ip": {"203.0.113.9"}},
 			scheme2: "http",
 		},

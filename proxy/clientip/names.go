@@ -43,6 +43,8 @@ func classify(name string) class {
 		return protected
 	}
 	switch {
+	case looksLikeFraming(name):
+		return hopByHop
 	case strings.HasPrefix(name, "Proxy-"):
 		return hopByHop
 	case strings.HasPrefix(name, "X-Forwarded-"), strings.HasPrefix(name, "X-Amzn-Mtls-"):
@@ -54,6 +56,30 @@ func classify(name string) class {
 		return protected
 	}
 	return endToEnd
+}
+
+// looksLikeFraming reports whether a name is, but for the marks between its letters, one that says where a message ends:
+// some servers take others for the dash, or leave them out.
+func looksLikeFraming(name string) bool {
+	return sameLetters(name, "contentlength") || sameLetters(name, "transferencoding")
+}
+
+// sameLetters reports whether the letters and digits of name are those of letters, in any case.
+func sameLetters(name, letters string) bool {
+	i := 0
+	for _, c := range []byte(name) {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c < '0' || c > '9' && c < 'a' || c > 'z' {
+			continue
+		}
+		if i == len(letters) || c != letters[i] {
+			return false
+		}
+		i++
+	}
+	return i == len(letters)
 }
 
 // connectionNamed returns the headers that Connection removes, and how many of its tokens named one that it must

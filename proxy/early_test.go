@@ -10,8 +10,7 @@ import (
 	"gatehouse/proxy/proxytest"
 )
 
-// TestMalformedRequestsSayWhy shows that the event of a request that cannot be read has a detail, for which net/http gives
-// none.
+// TestMalformedRequestsSayWhy shows that the event of a request that cannot be read has a detail.
 func TestMalformedRequestsSayWhy(t *testing.T) {
 	for name, raw := range map[string]string{
 		"no request":          "hello\r\n\r\n",

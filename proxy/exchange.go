@@ -207,7 +207,7 @@ func (x *exchange) clientFailed(err error) {
 	if x.malformedBody() {
 		return
 	}
-	if malformed(err) {
+	if errors.Is(err, listener.ErrBodyMalformed) {
 		x.refusal = &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: err.Error()}
 		x.refuse()
 		return
@@ -258,10 +258,4 @@ func (x *exchange) recovered() {
 	}
 	x.finish()
 	panic(errAbort)
-}
-
-// malformed says whether a body could not be read because its framing is wrong: net/http's errors for chunks and
-// lengths, which have no type of their own where they are not io.ErrUnexpectedEOF.
-func malformed(err error) bool {
-	return errors.Is(err, http.ErrBodyReadAfterClose) || strings.Contains(err.Error(), "chunk") || strings.Contains(err.Error(), "trailer")
 }

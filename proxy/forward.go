@@ -20,9 +20,6 @@ const statusClientGone = 499
 // forward sends the request upstream and delivers the reply.
 func (x *exchange) forward() {
 	body, length := x.inspection.Forward()
-	if !x.inspection.BodyEnded() { // the upload goes on while the upstream may already answer
-		_ = http.NewResponseController(x.writer.ResponseWriter).EnableFullDuplex() // HTTP/2 is always full duplex
-	}
 	reply, err := x.roundTrip(body, length)
 	if err != nil {
 		x.upstreamFailed(err)
@@ -82,10 +79,16 @@ func (x *exchange) outgoing(body io.ReadCloser, length int64) *upstream.Request 
 	case x.traffic == config.TrafficGRPC && x.request.ProtoMajor == 2:
 		protocol = upstream.GRPC
 		out.Trailer = x.request.Trailer
-	case len(x.request.Trailer) > 0:
-		x.inspection.Uninspected(inspect.CauseTrailers, 0)
 	}
 	return &upstream.Request{HTTP: out.WithContext(x.request.Context()), Target: x.target(rewrite), Protocol: protocol}
+}
+
+// countTrailer counts a trailer that was dropped: only what came after the whole body is known to have been sent.
+func (x *exchange) countTrailer() {
+	forwarded := x.access.Upstream != "" && (x.traffic != config.TrafficGRPC || x.request.ProtoMajor == 1)
+	if forwarded && x.inspection.BodyEnded() && len(x.request.Trailer) > 0 {
+		x.inspection.Uninspected(inspect.CauseTrailers, 0)
+	}
 }
 
 // target is the request target for the upstream: the client's own bytes unless the route rewrites the path.
@@ -152,7 +155,7 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 		h[name] = values
 	}
 	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // net/http must not guess one
+		h["Content-Type"] = nil // the HTTP/2 server must not guess one
 	}
 	x.endUpload()
 	x.delivering = true

@@ -38,15 +38,6 @@ var earlyReasons = map[int]event.Reason{
 	http.StatusRequestTimeout: event.HeaderTimeout, http.StatusRequestHeaderFieldsTooLarge: event.HeaderTooLarge,
 }
 
-// earlyDetails say what is wrong where the reader of requests does not.
-var earlyDetails = map[int]string{
-	http.StatusBadRequest:                  "the request is malformed: it cannot be read as HTTP",
-	http.StatusRequestHeaderFieldsTooLarge: "the header is longer than 64 KiB",
-	http.StatusExpectationFailed:           "Expect: only 100-continue is known",
-	http.StatusNotImplemented:              "Transfer-Encoding: only chunked is known",
-	http.StatusHTTPVersionNotSupported:     "the version of HTTP is not supported",
-}
-
 // refusedEarly records a request that could not be read and gives the bytes of the reply.
 func (s *Server) refusedEarly(info *listener.ConnInfo, status int, detail string) []byte {
 	e := s.earlyEvent(info, status, detail)
@@ -78,9 +69,6 @@ func (s *Server) earlyEvent(info *listener.ConnInfo, status int, detail string) 
 	s.metrics.verdicts.WithLabelValues(other, string(event.Block), string(reason)).Inc()
 	st := s.acquire()
 	defer st.release()
-	if detail == "" {
-		detail = earlyDetails[status]
-	}
 	e := &event.Event{
 		Time: now, Incident: s.incidents.Next(now), Verdict: event.Block, Reason: reason, Detail: detail,
 		Client: info.Client.Addr().String(), ClientPort: int(info.Client.Port()), Listener: info.Listener,

@@ -73,6 +73,7 @@ func (x *exchange) finish() {
 	defer x.leave()
 	var outcome *inspect.Outcome
 	if x.inspection != nil {
+		x.countTrailer()
 		outcome = x.inspection.Close()
 	}
 	x.complete(outcome)

@@ -1,26 +1,26 @@
 package listener
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"time"
+
+	"gatehouse/proxy/http1"
 )
 
 // ErrBodyIdle is the error of a request body's Read when the client sent no byte for the listener's body_idle.
-var ErrBodyIdle = errors.New("the client stopped sending the request body")
+var ErrBodyIdle = http1.ErrBodyIdle
 
-// ErrBodyMalformed is the error of a request body's Read when body or trailer break the rules of HTTP/2.
-var ErrBodyMalformed = errors.New("malformed request body")
+// ErrBodyMalformed is the error of a request body's Read when body or trailer are malformed.
+var ErrBodyMalformed = http1.ErrMalformedBody
 
 // SetBodyIdle changes how long the client may stall while it sends the body of r; 0 means for ever, as bidirectional
 // streams need. r.Body must still be the one that the listener set; without a body, there is nothing to do.
 func SetBodyIdle(r *http.Request, d time.Duration) {
-	if b, ok := r.Body.(interface{ setIdle(time.Duration) }); ok {
-		b.setIdle(d)
+	if b, ok := r.Body.(interface{ SetIdle(time.Duration) }); ok {
+		b.SetIdle(d)
 	}
 }
 
@@ -31,93 +31,6 @@ func MalformedBody(r *http.Request) string {
 		return b.conn.bodyProblem(b.stream, true)
 	}
 	return ""
-}
-
-// http1Body bounds the time between two bytes of a request body on HTTP/1.1 by the connection's read deadline. The
-// deadline is set before the handler runs, so that it also bounds what the server reads of a body that the handler
-// left unread.
-type http1Body struct {
-	io.ReadCloser
-	conn *http1Conn
-
-	mu   sync.Mutex // guards all below; held while a deadline is set, not while reading
-	idle time.Duration
-	set  time.Time // when the deadline was last set
-	// expired is kept: the deadline stays in the past, so that the server does not wait for the rest either.
-	expired bool
-	done    bool // the handler has returned: the connection's deadlines are not ours any more
-}
-
-func newHTTP1Body(body io.ReadCloser, c *http1Conn, idle time.Duration) *http1Body {
-	b := &http1Body{ReadCloser: body, conn: c}
-	b.setIdle(idle)
-	return b
-}
-
-func (b *http1Body) setIdle(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.idle = d
-	b.extend(true)
-}
-
-// extend moves the deadline; b.mu is held. Timers are cheap but not free: an eighth must have passed.
-func (b *http1Body) extend(always bool) {
-	if b.done {
-		return
-	}
-	if b.idle <= 0 {
-		if always {
-			b.conn.Conn.SetReadDeadline(time.Time{})
-		}
-		return
-	}
-	if now := time.Now(); always || now.Sub(b.set) > b.idle/8 {
-		b.set = now
-		b.conn.Conn.SetReadDeadline(now.Add(b.idle))
-	}
-}
-
-// Read reads from the body; it returns ErrBodyIdle when the client stalls.
-func (b *http1Body) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	done, expired := b.done, b.expired
-	if !done && !expired {
-		b.extend(false)
-	}
-	b.mu.Unlock()
-	if done {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	if expired {
-		return 0, ErrBodyIdle
-	}
-
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == nil:
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		b.mu.Lock()
-		b.expired = true
-		b.mu.Unlock()
-		err = ErrBodyIdle
-	case errors.Is(err, io.EOF):
-		// From here on the server watches the connection for its end.
-		b.mu.Lock()
-		if !b.done {
-			b.idle = 0
-			b.extend(true)
-		}
-		b.mu.Unlock()
-	}
-	return n, err
-}
-
-// finish is called when the handler has returned.
-func (b *http1Body) finish() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.done = true
 }
 
 // http2Body bounds the time between two bytes of a request body on HTTP/2. A stream's read deadline breaks the body
@@ -137,7 +50,8 @@ func newHTTP2Body(body io.ReadCloser, w http.ResponseWriter, idle time.Duration)
 	return b
 }
 
-func (b *http2Body) setIdle(d time.Duration) { b.watch.setLimit(d) }
+// SetIdle is for SetBodyIdle.
+func (b *http2Body) SetIdle(d time.Duration) { b.watch.setLimit(d) }
 
 // Read reads from the body; it returns ErrBodyIdle when the client stalls, and ErrBodyMalformed.
 func (b *http2Body) Read(p []byte) (int, error) {

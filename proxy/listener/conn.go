@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/proxy/clientip"
+	"gatehouse/proxy/http1"
 )
 
 // ConnInfo describes a client's connection. Hooks and handlers only read it.
@@ -23,7 +24,6 @@ type ConnInfo struct {
 
 	draining <-chan struct{}
 	bodyIdle time.Duration // how long a client may stall
-	http1    *http1Conn    // nil on HTTP/2
 	http2    *http2Conn    // nil on HTTP/1.1
 }
 
@@ -56,7 +56,7 @@ type conn struct {
 
 	ahead     []byte // bytes that were read before the server took over; they come first
 	received  atomic.Bool
-	http1     atomic.Pointer[http1Conn] // set when an HTTP/1.1 server takes the connection
+	http1     atomic.Pointer[http1.Conn] // set when the HTTP/1.1 server takes the connection
 	closeOnce sync.Once
 	closeErr  error
 
@@ -89,6 +89,14 @@ func (c *conn) Close() error {
 	return c.closeErr
 }
 
+// SetLinger is net.TCPConn's: 0 makes Close reset the connection.
+func (c *conn) SetLinger(seconds int) error {
+	if t, ok := c.Conn.(*net.TCPConn); ok {
+		return t.SetLinger(seconds)
+	}
+	return nil
+}
+
 // CloseWrite sends the end of our bytes.
 func (c *conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
@@ -106,14 +114,10 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-// infoOf finds the ConnInfo of a connection that an http.Server was given.
+// infoOf finds the ConnInfo of a connection that the HTTP/2 server was given.
 func infoOf(c net.Conn) *ConnInfo {
 	switch c := c.(type) {
 	case *conn:
-		return c.info
-	case *http1Conn:
-		return c.info
-	case *http1TLSConn:
 		return c.info
 	case *http2Conn:
 		return c.info

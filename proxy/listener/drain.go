@@ -108,7 +108,7 @@ func (l *Listener) drainConnections(ctx context.Context, idle time.Duration) (cu
 func (l *Listener) closeIdle(d time.Duration) {
 	for _, c := range l.connections() {
 		if h := c.http1.Load(); h != nil {
-			h.closeIfIdle(d)
+			h.CloseIfIdle(d)
 		} else if !c.received.Load() {
 			c.Close()
 		}

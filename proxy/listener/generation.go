@@ -14,12 +14,13 @@ import (
 
 	"gatehouse/proxy/clientip"
 	"gatehouse/proxy/config"
+	"gatehouse/proxy/http1"
 )
 
 // Limits of HTTP/2.
 const (
 	http2Streams = 250
-	// http2HeaderBytes is more than maxHeaderBytes: a field counts for 32 bytes more in HTTP/2.
+	// http2HeaderBytes is more than http1.MaxHead: a field counts for 32 bytes more in HTTP/2.
 	http2HeaderBytes  = 96 << 10
 	http2FrameBytes   = 16 << 10 // the smallest that peers must take, and what they use
 	http2Window       = 1 << 20  // per connection and stream
@@ -34,8 +35,8 @@ type generation struct {
 	listener *Listener
 	cfg      config.Listener
 	trusted  clientip.Trusted
-	http1    server
-	http2    server // nil server if the listener takes no HTTP/2
+	http1    *http1.Server
+	http2    server
 
 	// refs counts the connections, and one while the generation is the listener's current one. The listener's mu
 	// guards it.
@@ -50,15 +51,7 @@ type server struct {
 
 func newGeneration(l *Listener, cfg config.Listener) *generation {
 	g := &generation{listener: l, cfg: cfg, trusted: clientip.NewTrusted(cfg.TrustedProxies), refs: 1}
-	g.http1 = g.newServer()
-	g.http1.Protocols.SetHTTP1(true)
-	// net/http allows 4 KiB more than MaxHeaderBytes.
-	g.http1.MaxHeaderBytes = maxHeaderBytes - 4<<10
-	g.http1.ConnState = func(c net.Conn, s http.ConnState) {
-		if info := infoOf(c); info != nil && info.http1 != nil {
-			info.http1.stateChanged(s)
-		}
-	}
+	g.http1 = g.newHTTP1Server()
 	g.http2 = g.newServer()
 	g.http2.Protocols.SetHTTP2(true)
 	g.http2.Protocols.SetUnencryptedHTTP2(true)
@@ -92,23 +85,18 @@ func (g *generation) newServer() server {
 	}
 }
 
-// start runs the servers until close; l.serving waits for them.
+// start runs the HTTP/2 server until close; l.serving waits for it.
 func (g *generation) start() {
-	for _, s := range []server{g.http1, g.http2} {
-		g.listener.serving.Go(func() {
-			err := s.Serve(s.queue)
-			if !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-				g.listener.set.log.Error("HTTP server ended", zap.String("listener", g.cfg.Name), zap.Error(err))
-			}
-		})
-	}
+	g.listener.serving.Go(func() {
+		err := g.http2.Serve(g.http2.queue)
+		if !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			g.listener.set.log.Error("HTTP/2 server ended", zap.String("listener", g.cfg.Name), zap.Error(err))
+		}
+	})
 }
 
-// close ends the servers' Serve; connections that they have are not touched.
-func (g *generation) close() {
-	g.http1.queue.Close()
-	g.http2.queue.Close()
-}
+// close ends the HTTP/2 server's Serve; connections are not touched.
+func (g *generation) close() { g.http2.queue.Close() }
 
 // queue is the net.Listener through which a server gets connections that are ready for it.
 type queue struct {

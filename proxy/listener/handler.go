@@ -6,51 +6,24 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"gatehouse/proxy/http1"
 )
 
-// maxHeaderBytes bounds a request's header: more is 431.
-const maxHeaderBytes = 64 << 10
-
-// ServeHTTP is what net/http's servers call for each request that they could parse. It refuses what a handler must
-// not see, bounds how long the client may stall, and calls the handler.
+// ServeHTTP is what net/http's server calls for each request of HTTP/2 that it could parse.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	info := FromContext(r.Context())
 	l.handlers.Add(1)
-	defer func() {
-		l.handlers.Add(-1)
-		l.wake()
-	}()
-	if info.http1 != nil {
-		l.serveHTTP1(w, r, info)
-		return
-	}
-	l.serveHTTP2(w, r, info)
+	defer l.handled()
+	l.serveHTTP2(w, r, FromContext(r.Context()))
 }
 
-func (l *Listener) serveHTTP1(w http.ResponseWriter, r *http.Request, info *ConnInfo) {
-	c := info.http1
-	if r.ProtoMajor != 1 {
-		// net/http hands "PRI * HTTP/2.0" to handlers.
-		c.refuse(http.StatusHTTPVersionNotSupported, "HTTP/2 without TLS is not enabled on this listener")
-		return
-	}
-	if !c.handle() {
-		return // closed while it was idle
-	}
-	if l.isDraining() {
-		w.Header().Set("Connection", "close")
-	}
-	if r.Body != nil && r.Body != http.NoBody {
-		body := newHTTP1Body(r.Body, c, info.bodyIdle)
-		defer body.finish()
-		// A copy: the server looks at the body of its own request to decide whether to read what is left of it
-		// before it replies.
-		r = r.WithContext(r.Context())
-		r.Body = body
-	}
-	l.set.handler.ServeHTTP(w, r)
+// handled counts a handler that has ended.
+func (l *Listener) handled() {
+	l.handlers.Add(-1)
+	l.wake()
 }
 
+// serveHTTP2 refuses what a handler must not see, bounds how long the client may stall, and calls the handler.
 func (l *Listener) serveHTTP2(w http.ResponseWriter, r *http.Request, info *ConnInfo) {
 	if l.isDraining() {
 		w.Header().Set("Connection", "close") // net/http sends GOAWAY for it
@@ -81,7 +54,7 @@ func answerRefused(w *http2Writer, s *http2Stream) {
 	}
 	reply := s.refusal.reply
 	if len(reply) == 0 {
-		reply = plainReply(s.refusal.status)
+		reply = http1.PlainReply(s.refusal.status)
 	}
 	writeReply(w, s.refusal.status, reply)
 	if s.refusal.resets {

@@ -2,7 +2,6 @@ package listener
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -33,7 +32,7 @@ func TestConnInfo(t *testing.T) {
 	}
 }
 
-// Requests that net/http refuses by itself: each is reported once, and our reply is the only one.
+// Requests that are refused before a handler runs: each is reported once, and our reply is the only one.
 func TestMalformedRequests(t *testing.T) {
 	big := strings.Repeat("a", 70<<10)
 	tests := []struct {
@@ -42,28 +41,28 @@ func TestMalformedRequests(t *testing.T) {
 		status int
 		detail string
 	}{
-		{"not HTTP", "hello\r\n\r\n", 400, ""},
-		{"binary", "\x16\x03\x01\x00\xff\r\n\r\n", 400, ""},
-		{"PROXY v1 where none is expected", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, ""},
-		{"PROXY v2 where none is expected", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c", 400, ""},
-		{"no target", "GET HTTP/1.1\r\nHost: x\r\n\r\n", 400, ""},
-		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400, "missing required Host header"},
-		{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, ""},
-		{"bad Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "malformed Host header"},
-		{"space before colon", "GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n", 400, "invalid header name"},
-		{"NUL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n", 400, ""},
-		{"DEL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", 400, ""},
-		{"no colon", "GET / HTTP/1.1\r\nHost: a\r\nxyz\r\n\r\n", 400, ""},
-		{"bad Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, ""},
-		{"two Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, ""},
-		{"transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "Unsupported transfer encoding"},
-		{"version 3", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "unsupported protocol version"},
+		{"not HTTP", "hello\r\n\r\n", 400, "the request line is not method, target and version"},
+		{"binary", "\x16\x03\x01\x00\xff\r\n\r\n", 400, "the request does not begin with a method"},
+		{"PROXY v1 where none is expected", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "more than one space between the parts of the request line"},
+		{"PROXY v2 where none is expected", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c", 400, "the request does not begin with a method"},
+		{"no target", "GET HTTP/1.1\r\nHost: x\r\n\r\n", 400, "the request line is not method, target and version"},
+		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400, "no Host"},
+		{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "more than one Host"},
+		{"bad Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "Host is malformed"},
+		{"space before colon", "GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n", 400, "white space in a field name or before its colon"},
+		{"NUL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n", 400, "a control byte in the value of \"X\""},
+		{"DEL in value", "GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", 400, "a control byte in the value of \"X\""},
+		{"no colon", "GET / HTTP/1.1\r\nHost: a\r\nxyz\r\n\r\n", 400, "a field line without a colon"},
+		{"bad Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "Content-Length is no number of bytes"},
+		{"two Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "more than one Content-Length"},
+		{"transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "Transfer-Encoding: only chunked is known"},
+		{"version 3", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "the version is neither HTTP/1.1 nor HTTP/1.0"},
 		{"HTTP/2 preface without h2c", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/2 without TLS is not enabled on this listener"},
-		{"expectation", "GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, ""},
-		{"large header", "GET / HTTP/1.1\r\nHost: a\r\nX: " + big + "\r\n\r\n", 431, ""},
-		{"large target", "GET /" + big + " HTTP/1.1\r\nHost: a\r\n\r\n", 431, ""},
-		{"many headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: 1\r\n", 20000) + "\r\n", 431, ""},
-		{"header cut off", "GET / HTTP/1.1\r\nHost: a\r\nX", 400, ""},
+		{"expectation", "GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, "Expect: only 100-continue is known"},
+		{"large header", "GET / HTTP/1.1\r\nHost: a\r\nX: " + big + "\r\n\r\n", 431, "the header is longer than 64 KiB"},
+		{"large target", "GET /" + big + " HTTP/1.1\r\nHost: a\r\n\r\n", 431, "the header is longer than 64 KiB"},
+		{"many headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: 1\r\n", 20000) + "\r\n", 431, "the header is longer than 64 KiB"},
+		{"header cut off", "GET / HTTP/1.1\r\nHost: a\r\nX", 400, "the connection ended within the header"},
 	}
 	ca := newCA(t)
 	for _, scheme := range []string{"http", "https"} {
@@ -288,27 +287,5 @@ func TestReplyWhileClientSends(t *testing.T) {
 			t.Fatalf("got %d", status)
 		}
 		atEnd(t, r)
-	}
-}
-
-func TestReadRefusal(t *testing.T) {
-	for _, test := range []struct {
-		in     string
-		status int
-		detail string
-	}{
-		{"HTTP/1.1 400 Bad Request: x\r\nA: b\r\n\r\n400 Bad Request: missing", 400, "missing"},
-		{"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n431 Request Header Fields Too Large", 431, ""},
-		{"", 400, ""},
-		{"HTTP/1.1 xyz", 400, ""},
-		{"HTTP/1.1 417 Expectation Failed\r\n\r\n" + strings.Repeat("y", 500), 417, strings.Repeat("y", 200)},
-	} {
-		status, detail := readRefusal([]byte(test.in))
-		if status != test.status || detail != test.detail {
-			t.Errorf("%q: got %d %q", test.in, status, detail)
-		}
-	}
-	if !bytes.HasPrefix(plainReply(505), []byte("HTTP/1.1 505 HTTP Version Not Supported\r\n")) {
-		t.Error("plain reply")
 	}
 }

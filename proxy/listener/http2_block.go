@@ -2,6 +2,8 @@ package listener
 
 import (
 	"golang.org/x/net/http2/hpack"
+
+	"gatehouse/proxy/http1"
 )
 
 // headerBlock is a header list that comes in one or more frames.
@@ -70,7 +72,7 @@ func (b *headerBlock) add(f hpack.HeaderField) {
 	if b.size1 += len(f.Value); !f.IsPseudo() {
 		b.size1 += len(f.Name) + len(": \r\n")
 	}
-	if b.size > http2HeaderBytes || b.size1 > maxHeaderBytes {
+	if b.size > http2HeaderBytes || b.size1 > http1.MaxHead {
 		b.tooLarge = true
 		b.decoder.SetEmitEnabled(false)
 		return

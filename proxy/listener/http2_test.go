@@ -40,7 +40,7 @@ func TestH2C(t *testing.T) {
 	}{
 		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200},
 		{"PROPFIND / HTTP/1.1\r\nHost: x\r\n\r\n", 200},
-		{"PRI * HTTP/1.1\r\nHost: x\r\n\r\n", 200},
+		{"PRI / HTTP/1.1\r\nHost: x\r\n\r\n", 200},
 		{"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505},
 	} {
 		c := dial(t, s)

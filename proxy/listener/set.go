@@ -24,7 +24,7 @@ import (
 
 // Options are what a Set needs beside its configuration.
 type Options struct {
-	Handler http.Handler // gets every request that net/http could parse; must recover its own panics
+	Handler http.Handler // gets every request that could be read; must recover its own panics
 	Logger  *zap.Logger
 	Hooks   Hooks
 	// CertificatePoll is how often certificate files are compared with what is served; default 5 s.

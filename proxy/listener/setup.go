@@ -15,6 +15,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"gatehouse/proxy/config"
+	"gatehouse/proxy/http1"
 )
 
 // setUp brings a new connection to the point where an HTTP server can take it: PROXY header, TLS handshake, choice
@@ -46,19 +47,6 @@ func (l *Listener) setUp(c *conn) {
 	default:
 		c.serveHTTP1(c)
 	}
-}
-
-// serveHTTP1 gives the stream, which is c or TLS over it, to the HTTP/1.1 server.
-func (c *conn) serveHTTP1(stream net.Conn) {
-	h := newHTTP1Conn(stream, c.info, c.owner.set.hooks)
-	c.info.http1 = h
-	c.http1.Store(h)
-	stream.SetDeadline(time.Time{})
-	if c.info.TLSVersion != "" {
-		c.gen.http1.queue.put(&http1TLSConn{h})
-		return
-	}
-	c.gen.http1.queue.put(h)
 }
 
 // serveHTTP2 gives the stream to the HTTP/2 server.
@@ -152,6 +140,15 @@ func (l *Listener) setUpTLS(c *conn) {
 	c.serveHTTP1(t)
 }
 
+// refuse reports and answers a request on a connection that no server has.
+func (c *conn) refuse(status int, detail string) {
+	reply := c.owner.set.hooks.refused(c.info, status, detail)
+	if len(reply) == 0 {
+		reply = http1.PlainReply(status)
+	}
+	http1.SendRefusal(c, reply)
+}
+
 // http2Cipher says whether the cipher suite is one that HTTP/2 permits (RFC 9113, section 9.2.2).
 func http2Cipher(state tls.ConnectionState) bool {
 	switch state.CipherSuite {
@@ -168,14 +165,7 @@ func (l *Listener) handshakeFailed(c *conn, err error) {
 	defer c.Close()
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && looksLikeHTTP(record.RecordHeader) {
-		reply := l.set.hooks.refused(c.info, http.StatusBadRequest, "plain HTTP on an HTTPS port")
-		if len(reply) == 0 {
-			reply = plainReply(http.StatusBadRequest)
-		}
-		c.Conn.SetDeadline(time.Now().Add(replyTimeout))
-		if _, err := c.Conn.Write(reply); err == nil {
-			linger(c)
-		}
+		c.refuse(http.StatusBadRequest, "plain HTTP on an HTTPS port")
 		return
 	}
 	if c.received.Load() || len(c.ahead) > 0 {
@@ -219,7 +209,7 @@ func (l *Listener) setUpH2C(c *conn) {
 		}
 		if err != nil {
 			if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-				newHTTP1Conn(c, c.info, l.set.hooks).refuse(http.StatusRequestTimeout, "the header did not arrive in time")
+				c.refuse(http.StatusRequestTimeout, "the header did not arrive in time")
 			}
 			c.Close()
 			return

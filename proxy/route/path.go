@@ -30,7 +30,7 @@ var (
 )
 
 // ParsePath reads the path of a request target, without its query. Malformed percent escapes stay as they are; of
-// HTTP requests, net/http refuses those with a malformed one in the path.
+// HTTP requests, the reader refuses those with a malformed one in the path.
 func ParsePath(raw string) (Path, error) {
 	if raw == "*" { // OPTIONS *, RFC 9110 section 9.3.7
 		return Path{Forward: raw, Canonical: "/", literal: "/"}, nil

@@ -1,0 +1,257 @@
+package http1
+
+import (
+	"bytes"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+)
+
+// MaxHead is the longest head of a request in bytes, from the request line to the empty line.
+const MaxHead = 64 << 10
+
+// scanner finds the end of a head in a growing buffer, line by line: what can never become a head is refused at once
+// and not when the client has waited for its timeout.
+type scanner struct {
+	begun   bool // the empty line that may come first is over
+	line    int  // offset of the current line
+	scanned int  // offset up to which there is no unseen line break
+	lines   int  // complete lines, the request line included
+}
+
+// scan looks at buffered, which begins with the head and has grown since the last call. It gives the length of the
+// head's lines, without the empty one at their end, and whether the head is complete. skip is 2 if an empty line
+// came before (RFC 9112, section 2.2): those bytes are to be taken away, and the result is counted without them.
+func (s *scanner) scan(buffered []byte) (n int, complete bool, skip int, ref *refusal) {
+	if !s.begun {
+		if len(buffered) == 0 || buffered[0] == '\r' && len(buffered) == 1 {
+			return 0, false, 0, nil
+		}
+		if buffered[0] == '\r' && buffered[1] == '\n' {
+			skip = 2
+			buffered = buffered[2:]
+		}
+		s.begun = true
+	}
+	if len(buffered) > 0 && classes[buffered[0]]&inToken == 0 {
+		return 0, false, skip, bad("the request does not begin with a method")
+	}
+	for {
+		i := bytes.IndexByte(buffered[s.scanned:], '\n')
+		if i < 0 {
+			s.scanned = len(buffered)
+			if len(buffered) >= MaxHead {
+				return 0, false, skip, headTooLarge()
+			}
+			return 0, false, skip, nil
+		}
+		end := s.scanned + i
+		switch {
+		case end+1 > MaxHead:
+			return 0, false, skip, headTooLarge()
+		case end == s.line || buffered[end-1] != '\r':
+			return 0, false, skip, bad("a line of the head ends in a bare LF")
+		case end-1 == s.line:
+			return s.line, true, skip, nil
+		}
+		s.lines++
+		s.line, s.scanned = end+1, end+1
+	}
+}
+
+func headTooLarge() *refusal {
+	return &refusal{http.StatusRequestHeaderFieldsTooLarge, "the header is longer than 64 KiB"}
+}
+
+// message is what a head says about the connection and the body.
+type message struct {
+	length    int64 // of the body, -1 if it is chunked
+	close     bool  // the client wants the connection closed
+	continues bool  // Expect: 100-continue
+	upgrade   bool
+	hosts     int
+}
+
+// parseHead reads the lines of a head, each with its CRLF, into r. All strings of r are parts of s.
+func parseHead(s string, lines int, r *http.Request) (message, *refusal) {
+	var m message
+	line, s := cutLine(s)
+	if ref := parseRequestLine(line, r); ref != nil {
+		return m, ref
+	}
+	r.Header = make(http.Header, lines-1)
+	values := make([]string, lines-1)
+	for s != "" {
+		line, s = cutLine(s)
+		name, value, ref := parseField(line)
+		if ref != nil {
+			return m, ref
+		}
+		if name == "Host" {
+			if m.hosts++; m.hosts > 1 {
+				return m, bad("more than one Host")
+			}
+			r.Host = value
+			continue
+		}
+		if old := r.Header[name]; old != nil {
+			r.Header[name] = append(old, value)
+			continue
+		}
+		values[0] = value
+		r.Header[name] = values[:1:1]
+		values = values[1:]
+	}
+	if ref := parseHost(r, m.hosts); ref != nil {
+		return m, ref
+	}
+	if ref := m.framing(r); ref != nil {
+		return m, ref
+	}
+	return m, m.rest(r)
+}
+
+// cutLine cuts the first line off s, in which each line ends in CRLF.
+func cutLine(s string) (line, rest string) {
+	i := strings.IndexByte(s, '\n')
+	return s[:i-1], s[i+1:]
+}
+
+// parseField reads a field line: name, colon, value (RFC 9112, section 5). The name is given in canonical spelling.
+func parseField(line string) (name, value string, ref *refusal) {
+	i := 0
+	for i < len(line) && classes[line[i]]&inToken != 0 {
+		i++
+	}
+	switch {
+	case i < len(line) && line[i] == ':' && i > 0:
+	case i == 0 && line != "" && (line[0] == ' ' || line[0] == '\t'):
+		return "", "", bad("a field is folded over lines (obs-fold)")
+	case i == 0:
+		return "", "", bad("a field without a name")
+	case i == len(line):
+		return "", "", bad("a field line without a colon")
+	case line[i] == ' ' || line[i] == '\t':
+		return "", "", bad("white space in a field name or before its colon")
+	default:
+		return "", "", bad("a byte in a field name that no name can hold")
+	}
+	value = line[i+1:]
+	if !only(value, inValue) {
+		return "", "", bad("a control byte in the value of " + quoteName(line[:i]))
+	}
+	return textproto.CanonicalMIMEHeaderKey(line[:i]), trim(value), nil
+}
+
+// quoteName makes a field name fit for a detail.
+func quoteName(name string) string {
+	if len(name) > 40 {
+		name = name[:40] + "..."
+	}
+	return strconv.Quote(name)
+}
+
+// framing finds how the body ends (RFC 9112, section 6). Of two ways to read it, none is taken.
+func (m *message) framing(r *http.Request) *refusal {
+	lengths, codings := r.Header["Content-Length"], r.Header["Transfer-Encoding"]
+	switch {
+	case codings == nil && lengths == nil:
+		return nil
+	case len(lengths) > 1:
+		return bad("more than one Content-Length")
+	case len(codings) > 1:
+		return bad("more than one Transfer-Encoding")
+	case codings != nil && lengths != nil:
+		return bad("Content-Length beside Transfer-Encoding")
+	case codings != nil:
+		return m.chunked(r, codings[0])
+	}
+	n, ok := parseLength(lengths[0])
+	if !ok {
+		return bad("Content-Length is no number of bytes")
+	}
+	m.length, r.ContentLength = n, n
+	return nil
+}
+
+// chunked takes the one transfer coding that there is. Names of codings are case-insensitive (RFC 9112, section 7).
+func (m *message) chunked(r *http.Request, coding string) *refusal {
+	if r.ProtoMinor == 0 {
+		return bad("Transfer-Encoding in HTTP/1.0")
+	}
+	if !strings.EqualFold(coding, "chunked") {
+		return otherCoding(coding)
+	}
+	delete(r.Header, "Transfer-Encoding")
+	m.length, r.ContentLength, r.TransferEncoding = -1, -1, chunkedOnly
+	return declareTrailer(r)
+}
+
+// chunkedOnly is shared by all requests; its capacity is its length.
+var chunkedOnly = []string{"chunked"}
+
+// otherCoding refuses a Transfer-Encoding that is not exactly chunked: 501 for codings that the gateway does not know,
+// 400 for what is no list of codings or does not end in a single chunked, and so frames nothing.
+func otherCoding(coding string) *refusal {
+	elements := strings.Split(coding, ",")
+	for i, element := range elements {
+		element = trim(element)
+		if !isToken(element) || i < len(elements)-1 && strings.EqualFold(element, "chunked") {
+			return bad("Transfer-Encoding is not exactly chunked")
+		}
+	}
+	return &refusal{http.StatusNotImplemented, "Transfer-Encoding: only chunked is known"}
+}
+
+// parseLength reads 1*DIGIT that fits an int64.
+func parseLength(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// rest looks at the fields that are the connection's.
+func (m *message) rest(r *http.Request) *refusal {
+	m.close = r.ProtoMinor == 0 || hasToken(r.Header["Connection"], "close")
+	m.upgrade = r.Header["Upgrade"] != nil
+	switch expect := r.Header["Expect"]; {
+	case expect == nil:
+	case len(expect) > 1 || !strings.EqualFold(expect[0], "100-continue"):
+		return &refusal{http.StatusExpectationFailed, "Expect: only 100-continue is known"}
+	case r.ProtoMinor > 0: // of HTTP/1.0 it is ignored (RFC 9110, section 10.1.1)
+		m.continues = m.length != 0
+	}
+	return nil
+}
+
+// declareTrailer takes the names of the Trailer field into r.Trailer.
+func declareTrailer(r *http.Request) *refusal {
+	for _, value := range r.Header["Trailer"] {
+		for name := range strings.SplitSeq(value, ",") {
+			name = trim(name)
+			if name == "" {
+				continue
+			}
+			if !isToken(name) {
+				return bad("Trailer names what is no field")
+			}
+			if name = textproto.CanonicalMIMEHeaderKey(name); !trailerAllowed(name) {
+				return bad("Trailer names " + quoteName(name) + ", which may not come after a body")
+			}
+			if r.Trailer == nil {
+				r.Trailer = http.Header{}
+			}
+			r.Trailer[name] = nil
+		}
+	}
+	delete(r.Header, "Trailer")
+	return nil
+}

@@ -369,9 +369,16 @@ func (w *response) release() {
 	}
 }
 
-// abort ends a reply that must not look whole: what is not sent yet is dropped. A body that ends with the connection
-// is ended by a reset, without TLS's word of farewell.
+// abort ends a reply that its handler has given up. What there is of it is sent, so that the client sees a status and a
+// cut body and does not take the connection for one that was closed before its request. A body that ends with the
+// connection is ended by a reset, without TLS's word of farewell. Without a body a reply would look whole: it is dropped.
 func (w *response) abort() {
+	if w.status != 0 {
+		w.begin()
+		if w.framing != noBody {
+			_ = w.flush() // the connection is closed either way
+		}
+	}
 	if w.framing == untilClose {
 		c := w.conn.conn
 		if t, ok := c.(interface{ NetConn() net.Conn }); ok {

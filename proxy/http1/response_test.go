@@ -105,7 +105,16 @@ func TestReplies(t *testing.T) {
 			w.(http.Flusher).Flush()
 			io.WriteString(w, "held")
 			panic(http.ErrAbortHandler)
-		}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + long + "\r\n"},
+		}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + long + "\r\n4\r\nheld\r\n"},
+		{"abort of what is held back", request, func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "held")
+			panic(http.ErrAbortHandler)
+		}, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nheld\r\n"},
+		{"abort of a length", request, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "9")
+			io.WriteString(w, "cut")
+			panic(http.ErrAbortHandler)
+		}, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := serve(handler(tt.handler), tt.request)

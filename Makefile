@@ -85,6 +85,10 @@ bench-engine: setup ## measure the engine against the reference, into bench/engi
 e2e: setup ## end-to-end tests with real clients (build tag e2e)
 	@packages=$$(.ci/e2e-packages); $(GOTEST) -tags e2e -count=1 -timeout 20m $$packages
 
+.PHONY: memory
+memory: setup ## the gateway's memory under ten thousand idle connections, slow uploads, large ones and WebSockets
+	MEMORY=long go test -tags e2e -count=1 -timeout 20m -v -run TestEndToEnd/memory ./cmd/gatehouse
+
 .PHONY: floods
 floods: setup ## flood a gateway over HTTP/2 in every way, a minute each, while a probe looks on
 	FLOOD_TIME=60s go test -count=1 -timeout 30m -v -run TestFloods ./proxy

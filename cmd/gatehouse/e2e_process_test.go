@@ -36,6 +36,7 @@ func TestEndToEnd(t *testing.T) {
 		{"curl with TLS", e.testCurlTLS},
 		{"h2load", e.testH2load},
 		{"large bodies", e.testLargeBodies},
+		{"memory", e.testMemory},
 		{"SIGTERM under load", e.testTerminate},
 		{"SIGHUP under load", e.testHangup},
 		{"log rotation", e.testRotation},

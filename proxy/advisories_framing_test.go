@@ -73,7 +73,8 @@ var framingAdvisories = []advisory{
 		return ""
 	}},
 	{ids: "CVE-2024-28869", what: "Traefik: a GET whose body never comes holds the gateway up", requests: []string{headOf("GET / HTTP/1.1", "Content-Length: 5")}},
-	{ids: "CVE-2021-36221", what: "Go: an upstream that closes in the middle of its reply", want: survived, requests: []string{get("/"), get("/x")},
+	{
+		ids: "CVE-2021-36221", what: "Go: an upstream that closes in the middle of its reply", want: survived, requests: []string{get("/"), get("/x")},
 		answer: func(w io.Writer, _ *http.Request, _ []byte) {
 			fmt.Fprint(w, "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
 			w.(net.Conn).Close()

@@ -29,20 +29,24 @@ func pathAdvisories() []advisory {
 		{ids: "GHSA-qrp7-cvwr-j2c6", what: "Caddy: an escaped backslash goes around a route", requests: targets("/admin%5csecret.txt", "/admin%5Csecret.txt")},
 		{ids: "CVE-2026-27587", what: "Caddy: escapes go around a route", requests: targets("/%61dmin", "/%61%64%6d%69%6e/x", "/adm%69n", "/admin%2Fx")},
 		{ids: "CVE-2009-2629", what: "nginx: dot segments lead out of the root", requests: targets("/../../x", "/x/../../..//y", "//../../../etc/passwd", "/./../x")},
-		{ids: "CVE-2010-2266", what: "nginx: bytes that some decoders take for dots", requests: targets("/%c0.%c0./%c0.%c0./%20", "/%c0%ae%c0%ae/%c0%ae%c0%ae/etc/passwd"), want: survived,
+		{
+			ids: "CVE-2010-2266", what: "nginx: bytes that some decoders take for dots", requests: targets("/%c0.%c0./%c0.%c0./%20", "/%c0%ae%c0%ae/%c0%ae%c0%ae/etc/passwd"), want: survived,
 			upstream: func(r proxytest.Received) string {
 				if strings.Contains(r.Target(), "..") {
 					return "the path was decoded"
 				}
 				return ""
-			}},
-		{ids: "CVE-2022-29718", what: "Caddy: a path with two slashes redirects to another host", want: survived, requests: targets("//evil.example.net/%2f..", "//evil.example.net/..", "//evil.example.net"),
+			},
+		},
+		{
+			ids: "CVE-2022-29718", what: "Caddy: a path with two slashes redirects to another host", want: survived, requests: targets("//evil.example.net/%2f..", "//evil.example.net/..", "//evil.example.net"),
 			reply: func(r *http.Response, _ string) string {
 				if location := r.Header.Get("Location"); location != "" {
 					return "a redirect to " + location
 				}
 				return ""
-			}},
+			},
+		},
 		{ids: "CVE-2022-2880", what: "Go: a parameter that cannot be read goes to the upstream uninspected", requests: targets(
 			"/?a=1;q=%3Cscript%3Ealert(1)%3C/script%3E", "/?a=%zz&q=%3Cscript%3Ealert(1)%3C/script%3E", "/?%=x&q=1%27+UNION+SELECT+password+FROM+users",
 		)},

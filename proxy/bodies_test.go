@@ -224,3 +224,20 @@ func jsonString(v string) string {
 func xmlEscape(v string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&quot;").Replace(v)
 }
+
+// TestOverlongQuery: a character of a query in more bytes than it needs is read as lenient decoders do; text in another
+// charset that only looks like it is no attack by that.
+func TestOverlongQuery(t *testing.T) {
+	upstream := proxytest.NewUpstream(t)
+	g := proxytest.Start(t, application(upstream.URL, "block", ""))
+	for target, want := range map[string]int{
+		"/?q=caf%C3%A9+%E2%82%AC": 200, "/?q=%C0%B4%D7%D4%C0%C9": 200, "/?q=%E0%80%41%C0": 200,
+		"/?q=%c0%bcscript%c0%bealert(document.cookie)%c0%bc/script%c0%be":       403,
+		"/?q=%e0%80%bcscript%e0%80%bealert(document.cookie)%e0%80%bc/script%3e": 403,
+		"/?%f0%80%80%bcscript%f0%80%80%bealert(document.cookie)%3c/script%3e=1": 403,
+	} {
+		if status, _ := exchange(t, g.URL, get(target)); status != want {
+			t.Errorf("%q: status %d, want %d", target, status, want)
+		}
+	}
+}

@@ -83,7 +83,7 @@ func TestShortest(t *testing.T) {
 		"\xe0\x82\xa9":                 "©",
 		"\xc0\x2f":                     "\xc0\x2f",
 	} {
-		if got := shortest(text); got != want {
+		if got := Shortest(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -284,6 +284,8 @@ func TestMultipartParts(t *testing.T) {
 		{name: "a type that is none", text: one("form-data; name=a\r\nContent-Type: whatever"), arguments: []Argument{{"a", "value"}}},
 		{name: "a charset in what is no type", text: one("form-data; name=a\r\nContent-Type: ;charset=x"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{name: "a NUL in a name", text: one("form-data; name=\"f\"; filename=\"a\x00.txt\""), files: []File{{"f", []string{"a\x00.txt"}, 5}}, strict: Strictness{Any: true}},
+		{name: "an empty parameter", text: one("form-data;; name=a"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
+		{name: "a semicolon at the end", text: one("form-data; name=a; "), arguments: []Argument{{"a", "value"}}},
 		{name: "encoded", text: one("form-data; name=a\r\nContent-Encoding: gzip"), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{
 			name: "no empty line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n--xyz--\r\n",

@@ -121,6 +121,7 @@ func readParameters(s string) (parameters []parameter, ok bool) {
 		ok = ok && closed
 		s = rest
 		if segment = strings.TrimSpace(segment); segment == "" {
+			ok = ok && strings.TrimSpace(rest) == "" // some read nothing behind an empty one
 			continue
 		}
 		name, value, found := strings.Cut(segment, "=")

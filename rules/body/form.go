@@ -35,7 +35,7 @@ func (p *Parsed) field(name, value string, o Options) (full bool) {
 	if p.argument(name, value, o) {
 		return true
 	}
-	shortName, shortValue := shortest(name), shortest(value)
+	shortName, shortValue := Shortest(name), Shortest(value)
 	if shortName == name && shortValue == value {
 		return false
 	}

@@ -1,14 +1,11 @@
 package body
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
-// shortest writes every character of s that is encoded in more bytes than it needs in as few as it needs. Other bytes,
-// valid or not, stay.
-func shortest(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r == utf8.RuneError }) < 0 {
+// Shortest writes every character of s that is encoded in more bytes than it needs in as few as it needs, which is how
+// lenient decoders read it. Other bytes, valid UTF-8 or not, stay.
+func Shortest(s string) string {
+	if !mayBeOverlong(s) {
 		return s
 	}
 	var b strings.Builder
@@ -29,6 +26,17 @@ func shortest(s string) string {
 	}
 	b.WriteString(s[from:])
 	return b.String()
+}
+
+// mayBeOverlong says whether s holds a byte with which such characters begin.
+func mayBeOverlong(s string) bool {
+	for i := range len(s) {
+		switch s[i] {
+		case 0xc0, 0xc1, 0xe0, 0xf0, 0xf8, 0xfc:
+			return true
+		}
+	}
+	return false
 }
 
 // overlong reads the character at the start of s if it is encoded in more bytes than it needs; n is 0 if it is not.

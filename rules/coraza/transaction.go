@@ -63,7 +63,7 @@ func (s *ruleSet) Begin(r *rules.Request) rules.Transaction {
 			return errors.New("this version of Coraza does not give access to variables")
 		}
 		t.state = state
-		fillRequest(t.tx, state, r, s.waf.loaded.detectOnly)
+		fillRequest(t.tx, state, r, s.waf.loaded.detectOnly, t.limits.Arguments)
 		return nil
 	})
 	return t

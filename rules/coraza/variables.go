@@ -53,7 +53,8 @@ func kindOf(headers []rules.Header) string {
 }
 
 // fillRequest gives Coraza everything that phase 1 sees.
-func fillRequest(tx types.Transaction, state plugintypes.TransactionState, r *rules.Request, detectOnly bool) {
+// arguments bounds those of the query.
+func fillRequest(tx types.Transaction, state plugintypes.TransactionState, r *rules.Request, detectOnly bool, arguments int) {
 	tx.ProcessConnection(addressOf(r.Client), int(r.Client.Port()), addressOf(r.Server), int(r.Server.Port()))
 	tx.ProcessURI(r.Target, r.Method, r.Protocol)
 	for _, h := range r.Headers {
@@ -64,6 +65,7 @@ func fillRequest(tx types.Transaction, state plugintypes.TransactionState, r *ru
 	}
 	v := state.Variables()
 	separate(v.RequestCookies())
+	overlongArguments(v, arguments)
 	separate(v.ArgsGet())
 
 	setTX(v, txDetect, zeroOrOne(r.Detect && detectOnly))
@@ -75,6 +77,26 @@ func fillRequest(tx types.Transaction, state plugintypes.TransactionState, r *ru
 	setTX(v, txKind, kindOf(r.Headers))
 	setTX(v, txNow, strconv.FormatInt(r.Time.Unix(), 10))
 	setTime(state, r.Time.UTC())
+}
+
+// overlongArguments adds the reading of lenient decoders for every argument of the query that has one, as body does for
+// forms: all of them or, where there is no room for all, none.
+func overlongArguments(v plugintypes.TransactionVariables, limit int) {
+	sent := v.ArgsGet().FindAll()
+	var read []body.Argument
+	for _, d := range sent {
+		name, value := body.Shortest(d.Key()), body.Shortest(d.Value())
+		if len(name) != len(d.Key()) || len(value) != len(d.Value()) {
+			read = append(read, body.Argument{Name: name, Value: value})
+		}
+	}
+	if len(sent)+len(read) > limit && len(read) > 0 {
+		set(v.ArgumentsLimitReached(), "1")
+		return
+	}
+	for _, a := range read {
+		v.ArgsGet().Add(ownKey(a.Name), a.Value)
+	}
 }
 
 func zeroOrOne(b bool) string {

@@ -170,6 +170,10 @@ func FuzzVariables(f *testing.F) {
 		"GET /a%20b?c=d%41+&C=2#x HTTP/1.1\r\nHost: a:1\r\nCookie: a=b; c\r\n\r\n",
 		"POST /[ü?%zz HTTP/2.0\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--",
 		"POST http://u@h/p?q HTTP/1.1\nContent-Type: application/json\n\n{\"a\":[1]}",
+		"GET /?q=%c0%bcscript%C0%BE&%e0%80%a7=1&%c0%41=%e0%a4%85 HTTP/1.1\r\n\r\n",
+		"GET /?q=%c0%bc" + strings.Repeat("&a=b", 99) + " HTTP/1.1\r\n\r\n",
+		"GET /?" + strings.Repeat("q=%c0%bc&", 51) + " HTTP/1.1\r\n\r\n",
+		"GET /?" + strings.Repeat("q=%c0%bc&", 50) + " HTTP/1.1\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nContent-Type: text/xml\r\n\r\n<a b='c'>d</a>",
 	} {
 		f.Add(s)

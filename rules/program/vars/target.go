@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 
+	"gatehouse/rules/body"
 	"gatehouse/rules/program/byteset"
 	"gatehouse/rules/program/variable"
 )
@@ -101,6 +102,26 @@ func (v *Vars) arguments(query string, limit int) {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		v.add(variable.ArgsGet, v.unescapeQuery(name), v.unescapeQuery(value))
+	}
+	v.overlongArguments(limit)
+}
+
+// overlongArguments adds the reading of lenient decoders for every argument that has one, as body does for forms: all of
+// them or, where there is no room for all, none.
+func (v *Vars) overlongArguments(limit int) {
+	sent := v.Lists[variable.ArgsGet]
+	for i := range sent {
+		name, value := body.Shortest(sent[i].Key), body.Shortest(sent[i].Value)
+		if len(name) == len(sent[i].Key) && len(value) == len(sent[i].Value) {
+			continue
+		}
+		if len(v.Lists[variable.ArgsGet]) >= limit {
+			clear(v.Lists[variable.ArgsGet][len(sent):])
+			v.Lists[variable.ArgsGet] = sent
+			v.Singles[variable.ArgumentsLimitReached] = "1"
+			return
+		}
+		v.add(variable.ArgsGet, name, value)
 	}
 }
 

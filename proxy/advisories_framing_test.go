@@ -52,6 +52,10 @@ var framingAdvisories = []advisory{
 		"CONNECT shop.example.com:80 HTTP/1.1\r\nHost: shop.example.com:80\r\n\r\n" + smuggledRequest,
 		headOf("CONNECT / HTTP/1.1") + smuggledRequest,
 	}},
+	{ids: "CVE-2026-2835", what: "Pingora: HTTP/1.0 with Transfer-Encoding", requests: []string{
+		headOf("POST / HTTP/1.0", "Content-Type: text/plain", "Connection: keep-alive", "Transfer-Encoding: chunked") + "0\r\n\r\n" + smuggledRequest,
+		headOf("POST / HTTP/1.0", "Content-Type: text/plain", "Connection: keep-alive", "Transfer-Encoding: identity, chunked", "Content-Length: 5") + "0\r\n\r\n" + smuggledRequest,
+	}},
 	{ids: "CVE-2022-41721", what: "Go: h2c by Upgrade, with a body that is read as frames", requests: []string{
 		headOf("POST / HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA", "Content-Length: 24") + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		headOf("GET / HTTP/1.1", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA") + "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -1,4 +1,5 @@
-// Package limit counts requests against the rate limits of a policy, and holds lists of addresses.
+// Package limit counts requests against the rate limits of a policy, and bounds what all requests together may take:
+// Budget, Lane and Connections.
 //
 // A limit is a token bucket for each of its keys. A bucket holds Burst requests and fills up at the pace of Limit: with
 // limit: 10/1m and burst: 5, five requests may come at once and one every six seconds after them. So any span of the

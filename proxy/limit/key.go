@@ -105,17 +105,17 @@ func write(h *maphash.Hash, value string) {
 	_, _ = h.WriteString(value) // never fails, by its contract
 }
 
-// writeSubscriber adds what one client cannot change at will of its address: all of IPv4, the first 64 bits of IPv6.
+// writeSubscriber adds what one client cannot change at will of its address.
 func writeSubscriber(h *maphash.Hash, addr netip.Addr) {
-	addr = addr.Unmap()
+	addr = subscriber(addr)
 	writeNumber(h, uint64(addr.BitLen()))
-	if !addr.IsValid() {
-		return
-	}
-	n := number(addr)
-	writeNumber(h, n.high)
-	if addr.Is4() {
-		writeNumber(h, n.low)
+	switch {
+	case addr.Is4():
+		b := addr.As4()
+		_, _ = h.Write(b[:]) // never fails, by its contract
+	case addr.Is6():
+		b := addr.As16()
+		_, _ = h.Write(b[:])
 	}
 }
 

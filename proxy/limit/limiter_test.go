@@ -17,6 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var day = time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)
+
 // login is the example of the documentation.
 var login = config.RateLimit{
 	Name: "login", Path: "/login", Methods: []string{"POST"}, Key: []string{"client", "form:email"},

@@ -89,7 +89,10 @@ func TestAdvisories(t *testing.T) {
 			}
 			if t.Run(a.ids, func(t *testing.T) {
 				answer = a.answer
-				for _, request := range a.requests {
+				for i, request := range a.requests {
+					if i > 0 && raceSample > 1 {
+						break // the full run sends them all
+					}
 					a.send(t, g, upstream, request)
 				}
 			}) {

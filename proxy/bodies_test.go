@@ -33,6 +33,10 @@ const (
 	attackValue   = "1' UNION SELECT password FROM users -- "
 )
 
+// bodySample is 1 if all ways to write a body are sent; under the race detector, which looks for something else, every
+// bodySample-th is.
+var bodySample = max(1, raceSample/4)
+
 // refusal is the status of each reason for which bodies are refused.
 var refusal = map[event.Reason]int{
 	event.Charset: 415, event.ContentType: 415, event.ContentEncoding: 415, event.Doctype: 400, event.BodySyntax: 400,
@@ -67,7 +71,10 @@ func TestBodies(t *testing.T) {
 	for _, list := range [][]bodyCase{
 		encodingCases(t), charsetCases(), rawCharsetCases(), typeCases(), multipartCases(), xmlCases(), jsonCases(), formCases(),
 	} {
-		for _, c := range list {
+		for i, c := range list {
+			if i%bodySample != 0 {
+				continue
+			}
 			if names[c.name] {
 				t.Errorf("%s is in the tables twice", c.name)
 			}
@@ -100,7 +107,7 @@ func TestBodies(t *testing.T) {
 	if n := compared.Load(); options.Change != nil && n < 600 {
 		t.Errorf("%d requests were compared, want at least 600", n)
 	}
-	if len(names) < 300 || inspected < 100 {
+	if bodySample == 1 && len(names) < 300 || bodySample == 1 && inspected < 100 {
 		t.Errorf("%d cases, %d of them inspected, want at least 300 and 100", len(names), inspected)
 	}
 	t.Logf("%d of %d ways are inspected, the others refused", inspected, len(names))

@@ -2,8 +2,6 @@ package proxy_test
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -40,11 +38,12 @@ func TestPadding(t *testing.T) {
 		return fmt.Sprintf("      - { path: %s, body: { max_bytes: %dKiB, inspect_bytes: %dKiB, oversize: %s } }\n", path, padMax>>10, padInspect>>10, oversize)
 	}
 	g := proxytest.Start(t, application(upstream.URL, "block", "    routes:\n"+limits("/reject", "reject")+limits("/prefix", "inspect_prefix")))
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
 	const attack = "1+UNION+SELECT+password+FROM+users"
 	sent := 0
-	for _, b := range padded {
+	for k, b := range padded {
+		if k%bodySample != 0 {
+			continue
+		}
 		value := attack
 		if b.name != "form" {
 			value = strings.ReplaceAll(attack, "+", " ")
@@ -62,7 +61,7 @@ func TestPadding(t *testing.T) {
 				before := uninspectedBytes(t, g)
 				upstream.Forget()
 				chunked := (offset+i)%2 == 1
-				status, incident := postTo(t, client, g.URL+path, b.contentType, body, chunked)
+				status, incident := postPadded(t, g.URL, path, b.contentType, body, chunked)
 				sent++
 				if status == 200 {
 					proxytest.Eventually(t, name+": the bytes are counted", func() bool { return uninspectedBytes(t, g) > before })
@@ -96,7 +95,7 @@ func TestPadding(t *testing.T) {
 			}
 		}
 	}
-	if sent != 100 {
+	if bodySample == 1 && sent != 100 {
 		t.Errorf("%d requests, want 100", sent)
 	}
 }
@@ -108,24 +107,22 @@ func uninspectedBytes(t *testing.T, g *proxytest.Gateway) float64 {
 	return metric(t, page, `gatehouse_uninspected_bytes_total{application="shop",cause="inspect_limit"}`)
 }
 
-// postTo sends a body and gives the status and the incident.
-func postTo(t *testing.T, client *http.Client, url, contentType, body string, chunked bool) (int, string) {
+// postPadded sends a body and gives the status and the incident. A gateway that has seen enough closes the connection, which
+// may take the reply with it: then it is asked again.
+func postPadded(t *testing.T, target, path, contentType, body string, chunked bool) (int, string) {
 	t.Helper()
-	var from io.Reader = strings.NewReader(body)
+	request := headOf("POST "+path+" HTTP/1.1", "Content-Type: "+contentType, fmt.Sprintf("Content-Length: %d", len(body))) + body
 	if chunked {
-		from = struct{ io.Reader }{from}
+		request = headOf("POST "+path+" HTTP/1.1", "Content-Type: "+contentType, "Transfer-Encoding: chunked") + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 	}
-	r, err := http.NewRequest(http.MethodPost, url, from)
-	if err != nil {
-		t.Fatal(err)
+	for range 10 {
+		if response, _ := sendBytes(t, target, request); response != nil {
+			return response.StatusCode, response.Header.Get("X-Gatehouse-Incident")
+		}
+		if len(body) <= padMax {
+			break
+		}
 	}
-	r.Header.Set("Content-Type", contentType)
-	r.Host = "shop.example.com"
-	r.Header.Set("Accept", "*/*")
-	response, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	return response.StatusCode, response.Header.Get("X-Gatehouse-Incident")
+	t.Errorf("%s: no reply to %d bytes", path, len(body))
+	return 0, ""
 }

@@ -5,4 +5,5 @@ package proxy_test
 const (
 	raceSample = 1
 	reloads    = 200
+	patience   = 2 // seconds
 )

@@ -32,6 +32,9 @@ func (l *Listener) serveHTTP2(w http.ResponseWriter, r *http.Request, info *Conn
 	defer out.finish()
 	stream, refused := info.http2.begin(r)
 	defer info.http2.finish(stream)
+	if stream == nil && !refused { // reset before its turn came: nobody waits for a reply
+		panic(http.ErrAbortHandler)
+	}
 	r.TLS = info.http2.tls
 	if refused {
 		answerRefused(out, stream)

@@ -239,9 +239,8 @@ func TestOverlongQuery(t *testing.T) {
 	g := proxytest.Start(t, application(upstream.URL, "block", ""))
 	for target, want := range map[string]int{
 		"/?q=caf%C3%A9+%E2%82%AC": 200, "/?q=%C0%B4%D7%D4%C0%C9": 200, "/?q=%E0%80%41%C0": 200,
-		"/?q=%c0%bcscript%c0%bealert(document.cookie)%c0%bc/script%c0%be":       403,
-		"/?q=%e0%80%bcscript%e0%80%bealert(document.cookie)%e0%80%bc/script%3e": 403,
-		"/?%f0%80%80%bcscript%f0%80%80%bealert(document.cookie)%3c/script%3e=1": 403,
+		"/?q=%c0%bcscript%c0%be": 403, "/?q=/%c1%a5tc/p%c1%a1sswd": 403, "/?q=%e0%80%bcscript%e0%80%be": 403, "/?%f0%80%80%bcscript%f0%80%80%be=1": 403,
+		"/?q=1+%c1%95NION+%c1%93ELECT+password+FROM+users": 403,
 	} {
 		if status, _ := exchange(t, g.URL, get(target)); status != want {
 			t.Errorf("%q: status %d, want %d", target, status, want)

@@ -229,11 +229,11 @@ func formCases() []bodyCase {
 			return "q=" + b.String() + "%c0%a0"
 		}
 	}
-	add("overlong UTF-8 of two bytes", script, overlong("%%c%x%%%02x"))
-	add("overlong UTF-8 of three bytes", script, func(v string) string {
+	add("overlong UTF-8 of two bytes", "<script>", overlong("%%c%x%%%02x"))
+	add("overlong UTF-8 of three bytes", "<script>", func(v string) string {
 		return strings.ReplaceAll(overlong("%%e0%%8%x%%%02x")(v), "%c0%a0", "%e0%80%a0")
 	})
-	add("overlong UTF-8 of four bytes", script, func(v string) string {
+	add("overlong UTF-8 of four bytes", "<script>", func(v string) string {
 		return strings.ReplaceAll(overlong("%%f0%%80%%8%x%%%02x")(v), "%c0%a0", "%f0%80%80%a0")
 	})
 	add("UTF-7", "+ADw-script+AD4-alert(1)+ADw-/script+AD4-", func(v string) string { return "q=" + formEscape(v) })

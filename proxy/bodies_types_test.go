@@ -101,24 +101,24 @@ func multipartCases() []bodyCase {
 	})
 	add("a line like the boundary inside", plain, field(fieldQ+"\r\n\r\n--xyzz\r\n--xy"))
 	for _, charset := range []string{"utf-7", "utf-16", "UTF-16LE", "utf-32", "ibm037", "ibm500", "cp1047", "x-user-defined", "shift_jis", "iso-2022-jp", "hz-gb-2312"} {
-		add("part charset "+charset, plain, field(fieldQ, "Content-Type: text/plain; charset="+charset), event.BodySyntax, event.CRSScore)
+		add("part charset "+charset, plain, field(fieldQ, "Content-Type: text/plain; charset="+charset), event.BodySyntax)
 	}
-	add("part charset in quotes", plain, field(fieldQ, `Content-Type: text/plain; charset="utf-7"`), event.BodySyntax, event.CRSScore)
-	add("part charset in capitals", plain, field(fieldQ, `content-type: text/plain; CHARSET=UTF-7`), event.BodySyntax, event.CRSScore)
+	add("part charset in quotes", plain, field(fieldQ, `Content-Type: text/plain; charset="utf-7"`), event.BodySyntax)
+	add("part charset in capitals", plain, field(fieldQ, `content-type: text/plain; CHARSET=UTF-7`), event.BodySyntax)
 	add("part charset of the first part", plain, func(v string) string {
 		return part("1", `Content-Disposition: form-data; name="a"`, "Content-Type: text/plain; charset=utf-7") + part(v, fieldQ, "Content-Type: text/plain; charset=utf-8") + last
-	}, event.BodySyntax, event.CRSScore)
+	}, event.BodySyntax)
 	add("part charset of the last part", plain, func(v string) string {
 		return part(v, fieldQ, "Content-Type: text/plain; charset=utf-8") + part("1", `Content-Disposition: form-data; name="a"`, "Content-Type: text/plain; charset=utf-7") + last
-	}, event.BodySyntax, event.CRSScore)
+	}, event.BodySyntax)
 	add("part type twice", plain, field(fieldQ, "Content-Type: text/plain", "Content-Type: text/plain; charset=utf-7"), event.BodySyntax)
 	add("_charset_", plain, func(v string) string {
 		return part("utf-7", `Content-Disposition: form-data; name="_charset_"`) + part(v, fieldQ) + last
-	}, event.BodySyntax, event.CRSScore)
+	}, event.BodySyntax)
 	for _, encoding := range []string{"base64", "quoted-printable", "BASE64", "x-uuencode", "7bit, base64", "gzip"} {
-		add("transfer encoding "+encoding, plain, field(fieldQ, "Content-Transfer-Encoding: "+encoding), event.BodySyntax, event.CRSScore)
+		add("transfer encoding "+encoding, plain, field(fieldQ, "Content-Transfer-Encoding: "+encoding), event.BodySyntax)
 	}
-	add("part with a content encoding", plain, field(fieldQ, "Content-Encoding: gzip"), event.BodySyntax, event.CRSScore)
+	add("part with a content encoding", plain, field(fieldQ, "Content-Encoding: gzip"), event.BodySyntax)
 	for _, d := range []string{
 		`form-data; name="a"; name="q"`, `form-data; name=q; NAME=a`, `form-data; name="q`, `form-data; name="q"x`, `form-data; name ="q"`, `form-data; name= "q"`,
 		`form-data; name*=utf-8''q`, `form-data; name*0="q"`, `attachment; name="q"`, `inline; name="q"`, `form-data name="q"`,
@@ -141,7 +141,7 @@ func multipartCases() []bodyCase {
 		"a space before the name":   {" " + fieldQ},
 		"too many headers":          {strings.Repeat("X: y\r\n", 40) + fieldQ},
 	} {
-		add(name, plain, field(headers...), event.BodySyntax, event.CRSScore)
+		add(name, plain, field(headers...), event.BodySyntax)
 	}
 	add("no disposition", plain, field("X: y"), event.BodySyntax)
 	add("no headers", plain, func(v string) string { return "--xyz\r\n\r\n" + v + "\r\n" + last }, event.BodySyntax)

@@ -134,6 +134,30 @@ func TestDeclaredTrailer(t *testing.T) {
 	serve(s, strings.Replace(chunkedHead, "\r\n\r\n", "\r\nTrailer: x-sum\r\n\r\n", 1)+"0\r\nX-Sum: 1\r\n\r\n")
 }
 
+// TestMalformedAfterTheReply shows that a body which turns out malformed once the reply has begun ends the connection.
+func TestMalformedAfterTheReply(t *testing.T) {
+	n := 0
+	serve(handler(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		w.(http.Flusher).Flush()
+		if _, err := io.ReadAll(r.Body); !errors.Is(err, ErrMalformedBody) {
+			t.Errorf("error %v", err)
+		}
+	}), chunkedHead+"x\r\n\r\n0\r\n\r\n"+request)
+	if n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// TestLateRead shows that a body cannot be read once its handler has returned.
+func TestLateRead(t *testing.T) {
+	var body io.Reader
+	serve(handler(func(_ http.ResponseWriter, r *http.Request) { body = r.Body }), chunkedHead+"3\r\nabc\r\n0\r\n\r\n")
+	if n, err := body.Read(make([]byte, 1)); n != 0 || err != http.ErrBodyReadAfterClose {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
 // TestUnreadBody shows that the rest of a body never becomes a request, and when the connection is kept.
 func TestUnreadBody(t *testing.T) {
 	const next = "GET /second HTTP/1.1\r\nHost: a\r\n\r\n"

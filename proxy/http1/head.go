@@ -20,7 +20,7 @@ type scanner struct {
 	lines   int  // complete lines, the request line included
 }
 
-// scan looks at buffered, which begins with the head and has grown since the last call. It gives the length of the
+// scan looks at buffered, which begins with the head, has grown since the last call and never holds more than MaxHead. It gives the length of the
 // head's lines, without the empty one at their end, and whether the head is complete. skip is 2 if an empty line
 // came before (RFC 9112, section 2.2): those bytes are to be taken away, and the result is counted without them.
 func (s *scanner) scan(buffered []byte) (n int, complete bool, skip int, ref *refusal) {
@@ -42,14 +42,12 @@ func (s *scanner) scan(buffered []byte) (n int, complete bool, skip int, ref *re
 		if i < 0 {
 			s.scanned = len(buffered)
 			if len(buffered) >= MaxHead {
-				return 0, false, skip, headTooLarge()
+				return 0, false, skip, &refusal{http.StatusRequestHeaderFieldsTooLarge, "the header is longer than 64 KiB"}
 			}
 			return 0, false, skip, nil
 		}
 		end := s.scanned + i
 		switch {
-		case end+1 > MaxHead:
-			return 0, false, skip, headTooLarge()
 		case end == s.line || buffered[end-1] != '\r':
 			return 0, false, skip, bad("a line of the head ends in a bare LF")
 		case end-1 == s.line:
@@ -58,10 +56,6 @@ func (s *scanner) scan(buffered []byte) (n int, complete bool, skip int, ref *re
 		s.lines++
 		s.line, s.scanned = end+1, end+1
 	}
-}
-
-func headTooLarge() *refusal {
-	return &refusal{http.StatusRequestHeaderFieldsTooLarge, "the header is longer than 64 KiB"}
 }
 
 // message is what a head says about the connection and the body.

@@ -6,11 +6,8 @@ import (
 	"sync"
 )
 
-const (
-	smallBuffer = 4 << 10
-	// largestBuffer holds the longest head and its leading empty line.
-	largestBuffer = 128 << 10
-)
+// smallBuffer is what connections have, and MaxHead the most to which the buffer grows.
+const smallBuffer = 4 << 10
 
 var errBufferFull = errors.New("the buffer is full")
 
@@ -54,7 +51,7 @@ func (b *reader) more() error {
 		case b.r > 0:
 			b.w = copy(b.buf, b.buf[b.r:b.w])
 			b.r = 0
-		case len(b.buf) >= largestBuffer:
+		case len(b.buf) >= MaxHead:
 			return errBufferFull
 		default:
 			grown := make([]byte, 2*len(b.buf))

@@ -112,7 +112,8 @@ var refusals = []struct {
 	{"DEL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", 400, "control byte in the value"},
 	{"vertical tab after the colon", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\v1\r\n\r\n", 400, "control byte in the value"},
 	{"head over 64 KiB", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431, "64 KiB"},
-	{"one line over 64 KiB", strings.Repeat("a", 70<<10), 431, "64 KiB"},
+	{"head over 64 KiB by a byte, behind an empty line", "\r\n" + headOf(64<<10+1), 431, "64 KiB"},
+	{"one line of 200 KiB", strings.Repeat("a", 200<<10), 431, "64 KiB"},
 	{"end within the head", "GET / HTTP/1.1\r\nHost: a\r\n", 400, "ended within"},
 	{"end within a line", "GET / HT", 400, "ended within"},
 
@@ -155,6 +156,12 @@ var refusals = []struct {
 	{"list of expectations", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue, tea\r\n\r\na", 417, "100-continue"},
 }
 
+// headOf makes a head of n bytes.
+func headOf(n int) string {
+	const begin, end = "GET / HTTP/1.1\r\nHost: a\r\nX: ", "\r\n\r\n"
+	return begin + strings.Repeat("a", n-len(begin)-len(end)) + end
+}
+
 // TestRefusals shows that no handler runs, the reply has the status, the connection is over, and the reason is told
 // once; also when the bytes come one by one.
 func TestRefusals(t *testing.T) {
@@ -187,6 +194,7 @@ func TestAccepted(t *testing.T) {
 	for _, tt := range []struct{ name, raw, method, target, host, want string }{
 		{"shortest", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/", "a", ""},
 		{"empty line first", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/", "a", ""},
+		{"longest head, behind an empty line", "\r\n" + headOf(64<<10), "GET", "/", "a", ""},
 		{"empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET", "/", "", ""},
 		{"HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n", "GET", "/", "", ""},
 		{"own method", "a!#$%&'*+-.^_`|~9 / HTTP/1.1\r\nHost: a\r\n\r\n", "a!#$%&'*+-.^_`|~9", "/", "a", ""},

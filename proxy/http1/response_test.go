@@ -201,11 +201,14 @@ func TestContinue(t *testing.T) {
 			c := pair(t, handler(tt.handler))
 			io.WriteString(c, tt.sent)
 			var before []byte
-			if tt.read && strings.HasPrefix(tt.want, "HTTP/1.1 100") {
-				before = make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
-				io.ReadFull(c, before)
-			}
 			if tt.read {
+				for p := make([]byte, 1); !bytes.HasSuffix(before, []byte("\r\n\r\n")); {
+					if _, err := c.Read(p); err != nil {
+						t.Fatal(err)
+					}
+					before = append(before, p...)
+				}
+				time.Sleep(20 * time.Millisecond) // the handler waits for the body
 				io.WriteString(c, "abc")
 			}
 			c.CloseWrite()
@@ -364,6 +367,26 @@ func TestReadBesideTheHandler(t *testing.T) {
 	}
 	if got, err := io.ReadAll(c); err != nil || bytes.Count(got, []byte("HTTP/1.1 ")) != 1 {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// TestHeaderTimeout shows that a head which was begun has the time of a header, however long a connection may be idle.
+func TestHeaderTimeout(t *testing.T) {
+	s := handler(func(http.ResponseWriter, *http.Request) {})
+	s.HeaderTimeout, s.IdleTimeout = 50*time.Millisecond, time.Hour
+	for _, first := range []string{"", request} {
+		c := pair(t, s)
+		begin := time.Now()
+		io.WriteString(c, first)
+		if first != "" {
+			c.Read(make([]byte, 1000))
+			time.Sleep(10 * time.Millisecond) // the server waits for the next
+		}
+		io.WriteString(c, request[:20])
+		got, err := io.ReadAll(c)
+		if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 408 ")) || time.Since(begin) > 10*time.Second {
+			t.Errorf("after %q: got %q, %v", first, got, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/http1"
 	"gatehouse/proxy/inspect"
 	"gatehouse/proxy/route"
 	"gatehouse/rules/media"
@@ -20,10 +21,13 @@ func (x *exchange) admit() *inspect.Refusal {
 	if route.NeverForwarded(r.Method) {
 		return &inspect.Refusal{Reason: event.MethodRefused, Status: http.StatusMethodNotAllowed, Detail: r.Method + " is never forwarded"}
 	}
-	if h := r.Header["Host"]; len(h) > 1 || len(h) == 1 && !strings.EqualFold(h[0], r.Host) { // only HTTP/2 leaves it there
+	if h := r.Header["Host"]; len(h) > 1 || len(h) == 1 && !http1.EqualFold(h[0], r.Host) { // only HTTP/2 leaves it there
 		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: "Host differs from :authority"}
 	}
 	x.host = route.CanonicalHost(r.Host)
+	if x.host == "" { // HTTP/1.0 and an empty field: some would give it a host of their own
+		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: "the request names no host"}
+	}
 	app := x.state.table.Host(x.host)
 	if app == nil {
 		return &inspect.Refusal{Reason: event.UnknownHost, Status: http.StatusMisdirectedRequest, Detail: "no application has this host, and there is no catch-all application with host \"*\""}
@@ -98,7 +102,7 @@ func (x *exchange) classifyUpgrade(carries bool) *inspect.Refusal {
 		return &inspect.Refusal{Reason: event.UpgradeRefused, Status: status, Detail: detail}
 	}
 	upgrade := h["Upgrade"]
-	if len(upgrade) != 1 || !strings.EqualFold(upgrade[0], "websocket") {
+	if len(upgrade) != 1 || !http1.EqualFold(upgrade[0], "websocket") {
 		return refuse(http.StatusBadRequest, "Upgrade: only websocket is ever forwarded")
 	}
 	if !carries {
@@ -125,7 +129,7 @@ func (x *exchange) classifyUpgrade(carries bool) *inspect.Refusal {
 func tokens(fields []string, token string) bool {
 	for _, f := range fields {
 		for t := range strings.SplitSeq(f, ",") {
-			if strings.EqualFold(strings.TrimSpace(t), token) {
+			if http1.EqualFold(strings.TrimSpace(t), token) {
 				return true
 			}
 		}

@@ -14,6 +14,9 @@ import (
 // upgrade forwards a WebSocket handshake and, once the upstream has agreed, carries the frames in both directions.
 // No byte of the client's goes upstream before the 101.
 func (x *exchange) upgrade() {
+	if x.sentAhead() {
+		return
+	}
 	response, err := x.roundTrip(nil, 0)
 	if err != nil {
 		x.upstreamFailed(err)
@@ -40,6 +43,9 @@ func (x *exchange) upgrade() {
 		return
 	}
 	defer server.Close()
+	if x.sentAhead() {
+		return
+	}
 	x.writer.Header().Set("Connection", "Upgrade")
 	x.writer.Header().Set("Upgrade", "websocket")
 	for name, values := range replyHeaders(response.Header) {
@@ -58,6 +64,18 @@ func (x *exchange) upgrade() {
 	x.writer.bytes = out
 	x.inspection.Uninspected(inspect.CauseWebSocket, in+out)
 	x.finish()
+}
+
+// sentAhead refuses a client that did not wait for the 101, and reports whether it did. What it sent would go upstream as
+// bytes of a protocol that nobody had agreed to.
+func (x *exchange) sentAhead() bool {
+	client, ok := x.writer.ResponseWriter.(interface{ SentAhead() bool })
+	if !ok || !client.SentAhead() {
+		return false
+	}
+	x.refusal = &inspect.Refusal{Reason: event.UpgradeRefused, Status: http.StatusBadRequest, Detail: "the client sent bytes behind the handshake before it was accepted"}
+	x.refuse()
+	return true
 }
 
 // closingTime is how long the upstream may go on after the client has ended its half of an upgraded connection.

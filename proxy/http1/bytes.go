@@ -58,11 +58,32 @@ func trim(s string) string {
 	return s
 }
 
+// EqualFold reports whether s and t are the same but for the case of ASCII letters. Case means nothing else in HTTP:
+// strings.EqualFold would take the Kelvin sign for a k.
+func EqualFold(s, t string) bool {
+	if len(s) != len(t) {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if lower(s[i]) != lower(t[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
 // hasToken reports whether one of a list field's values names token, in any case.
 func hasToken(values []string, token string) bool {
 	for _, value := range values {
 		for element := range strings.SplitSeq(value, ",") {
-			if strings.EqualFold(trim(element), token) {
+			if EqualFold(trim(element), token) {
 				return true
 			}
 		}

@@ -174,8 +174,8 @@ func (m *message) chunked(r *http.Request, coding string) *refusal {
 	if r.ProtoMinor == 0 {
 		return bad("Transfer-Encoding in HTTP/1.0")
 	}
-	if !strings.EqualFold(coding, "chunked") {
-		return otherCoding(coding)
+	if !EqualFold(coding, "chunked") {
+		return bad("Transfer-Encoding is not exactly chunked")
 	}
 	delete(r.Header, "Transfer-Encoding")
 	m.length, r.ContentLength, r.TransferEncoding = -1, -1, chunkedOnly
@@ -184,19 +184,6 @@ func (m *message) chunked(r *http.Request, coding string) *refusal {
 
 // chunkedOnly is shared by all requests; its capacity is its length.
 var chunkedOnly = []string{"chunked"}
-
-// otherCoding refuses a Transfer-Encoding that is not exactly chunked: 501 for codings that the gateway does not know,
-// 400 for what is no list of codings or does not end in a single chunked, and so frames nothing.
-func otherCoding(coding string) *refusal {
-	elements := strings.Split(coding, ",")
-	for i, element := range elements {
-		element = trim(element)
-		if !isToken(element) || i < len(elements)-1 && strings.EqualFold(element, "chunked") {
-			return bad("Transfer-Encoding is not exactly chunked")
-		}
-	}
-	return &refusal{http.StatusNotImplemented, "Transfer-Encoding: only chunked is known"}
-}
 
 // parseLength reads 1*DIGIT that fits an int64.
 func parseLength(s string) (n int64, ok bool) {
@@ -218,7 +205,7 @@ func (m *message) rest(r *http.Request) *refusal {
 	m.upgrade = r.Header["Upgrade"] != nil
 	switch expect := r.Header["Expect"]; {
 	case expect == nil:
-	case len(expect) > 1 || !strings.EqualFold(expect[0], "100-continue"):
+	case len(expect) > 1 || !EqualFold(expect[0], "100-continue"):
 		return &refusal{http.StatusExpectationFailed, "Expect: only 100-continue is known"}
 	case r.ProtoMinor > 0: // of HTTP/1.0 it is ignored (RFC 9110, section 10.1.1)
 		m.continues = m.length != 0

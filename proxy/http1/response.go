@@ -448,6 +448,15 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex is for http.ResponseController: body and reply never wait for each other.
 func (w *response) EnableFullDuplex() error { return nil }
 
+// SentAhead reports whether the client has sent bytes behind the request, as far as they have been read. A client that asks
+// to change the protocol must not (RFC 6455, section 4.1): it cannot know yet what they would mean. Nobody may be reading the
+// request's body meanwhile.
+func (w *response) SentAhead() bool {
+	resume := w.conn.watch.pause()
+	defer resume()
+	return w.conn.in.buffered() > 0
+}
+
 // Hijack hands the connection over, with the bytes that were read ahead.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c := w.conn

@@ -103,7 +103,7 @@ func parseURL(target string, r *http.Request) *refusal {
 // parseAbsolute reads the form that clients send to proxies.
 func parseAbsolute(target string, r *http.Request) *refusal {
 	scheme, rest, ok := strings.Cut(target, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+	if !ok || !EqualFold(scheme, "http") && !EqualFold(scheme, "https") {
 		return bad("the target is neither a path nor a URL of http or https")
 	}
 	authority := rest
@@ -127,7 +127,7 @@ func parseHost(r *http.Request, fields int) *refusal {
 	case !validHost(r.Host):
 		return bad("Host is malformed")
 	case r.URL.Host == "":
-	case fields > 0 && !strings.EqualFold(r.URL.Host, r.Host):
+	case fields > 0 && !EqualFold(r.URL.Host, r.Host):
 		return bad("Host differs from the target's authority")
 	default:
 		r.Host = r.URL.Host

@@ -76,6 +76,19 @@ func (w *watch) disarm() {
 	w.state, w.cancel = off, nil
 }
 
+// pause ends a read that is under way; until resume is called the buffer is the caller's.
+func (w *watch) pause() (resume func()) {
+	w.mu.Lock()
+	cancel, was := w.cancel, w.state
+	w.mu.Unlock()
+	w.disarm()
+	return func() {
+		if cancel != nil {
+			w.begin(cancel, was != ready)
+		}
+	}
+}
+
 // read waits for the client to send or to go away. It runs in the timer's goroutine.
 func (w *watch) read() {
 	w.mu.Lock()

@@ -28,8 +28,8 @@ type HTTP2Error struct {
 // from the goroutine of the connection and must be safe for concurrent use.
 type Hooks struct {
 	// Refused is called once for each request that is refused before a handler runs: malformed (400), header too
-	// slow (408), expectation unknown (417), header too large (431), transfer coding unknown (501), version unknown
-	// (505). detail says more where that is known. reply, if not empty, is the complete HTTP/1.1 response to send,
+	// slow (408), expectation unknown (417), header too large (431), version unknown (505).
+	// detail says more where that is known. reply, if not empty, is the complete HTTP/1.1 response to send,
 	// with Connection: close; else a short plain one is sent. On HTTP/2 it is sent on the request's stream.
 	Refused func(info *ConnInfo, status int, detail string) (reply []byte)
 	// Failed is called for each connection that is closed without a request. Connections on which no byte came, as

@@ -55,7 +55,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"no colon", "GET / HTTP/1.1\r\nHost: a\r\nxyz\r\n\r\n", 400, "a field line without a colon"},
 		{"bad Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "Content-Length is no number of bytes"},
 		{"two Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "more than one Content-Length"},
-		{"transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "Transfer-Encoding: only chunked is known"},
+		{"transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "Transfer-Encoding is not exactly chunked"},
 		{"version 3", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "the version is neither HTTP/1.1 nor HTTP/1.0"},
 		{"HTTP/2 preface without h2c", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/2 without TLS is not enabled on this listener"},
 		{"expectation", "GET / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", 417, "Expect: only 100-continue is known"},
@@ -283,7 +283,7 @@ func TestReplyWhileClientSends(t *testing.T) {
 		send(t, c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"+strings.Repeat("x", 100<<10))
 		c.CloseWrite()
 		r := bufio.NewReader(c)
-		if status, _, _ := reply(t, r); status != 501 {
+		if status, _, _ := reply(t, r); status != 400 {
 			t.Fatalf("got %d", status)
 		}
 		atEnd(t, r)

@@ -26,7 +26,7 @@
 //	listener  where it is sent to, a word of the test that runs the cases; without it the test's first
 //	status    what the server answers: a status; a list of them, one a reply; or closed, for none at all. Required
 //	end       what becomes of the connection after the last reply: open, closed or any. Without it open if the last
-//	          status is under 400, closed if it is 400, 408, 431, 501 or 505 or there is none, any otherwise
+//	          status is under 400, closed if it is 400, 408, 431 or 505 or there is none, any otherwise
 //	half      true: the sender ends its half of the connection after the last byte
 //	upstream  the requests that reach the upstream, in order; required if a status is under 300, else none may
 //	tunnel    what reaches the upstream on a connection that it has upgraded; without it nothing may

@@ -163,7 +163,7 @@ func usualEnd(status []int) End {
 	switch last := status[len(status)-1]; {
 	case last < 400:
 		return Open
-	case slices.Contains([]int{400, 408, 431, 501, 505}, last):
+	case slices.Contains([]int{400, 408, 431, 505}, last):
 		return Closed
 	}
 	return Any

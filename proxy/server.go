@@ -326,14 +326,21 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.background.Wait()
 	st := s.state.Load()
 	st.release()
-	<-st.closed
-	step("close the rules", st.err)
+	select {
+	case <-st.closed:
+		step("close the rules", st.err)
+	case <-time.After(handlersTimeout):
+		step("close the rules", errors.New("requests are still being handled"))
+	}
 	step("close the engine", s.closeEngine())
 	step("close the upstreams", s.registry.Close())
 	step("write the last records", s.closeRecords())
 	s.log.Info("stopped")
 	return errors.Join(errs...)
 }
+
+// handlersTimeout is how long handlers whose connections are closed may take to end.
+const handlersTimeout = 10 * time.Second
 
 // recordsTimeout is how long the sinks may take for the last records.
 const recordsTimeout = 5 * time.Second

@@ -1,13 +1,17 @@
 package proxy
 
 import (
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/http1"
 	"gatehouse/proxy/inspect"
 )
 
@@ -36,13 +40,17 @@ func (x *exchange) upgrade() {
 		}
 		return
 	}
-	server, ok := response.Body.(io.ReadWriteCloser)
+	server, ok := response.Body.(tunnel)
 	if !ok {
 		response.Body.Close()
 		x.upstreamFailed(errors.New("the upstream switched protocols on a connection that cannot be written"))
 		return
 	}
 	defer server.Close()
+	if !agrees(response.Header, x.request.Header.Get("Sec-WebSocket-Key")) {
+		x.upstreamFailed(errors.New("the upstream switched protocols, but not to WebSocket as it was asked to (Upgrade, Sec-WebSocket-Accept)"))
+		return
+	}
 	if x.sentAhead() {
 		return
 	}
@@ -78,20 +86,36 @@ func (x *exchange) sentAhead() bool {
 	return true
 }
 
+// agrees says whether an upstream's 101 accepts the handshake with that key (RFC 6455, section 4.2.2).
+func agrees(reply http.Header, key string) bool {
+	sum := sha1.Sum([]byte(strings.TrimSpace(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	upgrade, accept := reply["Upgrade"], reply["Sec-Websocket-Accept"]
+	return len(upgrade) == 1 && http1.EqualFold(upgrade[0], "websocket") && len(accept) == 1 && accept[0] == base64.StdEncoding.EncodeToString(sum[:])
+}
+
 // closingTime is how long the upstream may go on after the client has ended its half of an upgraded connection.
 const closingTime = 5 * time.Second
 
-// splice copies both ways until one side ends or the listener closes the client's connection at the end of a drain.
-// It gives the bytes from the client and to the client.
-func (x *exchange) splice(client net.Conn, buffered io.Reader, server io.ReadWriteCloser) (in, out int64) {
+// splice copies both ways until one side ends, leaves written bytes unread for writeTimeout, or the listener closes the
+// client's connection at the end of a drain. It gives the bytes from the client and to the client.
+func (x *exchange) splice(client net.Conn, buffered io.Reader, server tunnel) (in, out int64) {
 	_ = client.SetDeadline(time.Time{}) // a connection that is broken shows it at the first read
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		out, _ = io.Copy(deadlineWriter{client}, server) // the end of either side ends the connection
+		out, _ = io.Copy(timedWriter{client}, server) // the end of either side ends the connection
 		client.Close()
 	}()
-	in, _ = io.Copy(server, buffered)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-x.conn.Closed(): // by the other copy or by a drain, while the upstream does not read or says nothing
+			server.Close()
+		case <-done:
+		}
+	}()
+	in, _ = io.Copy(timedWriter{server}, buffered)
 	if c, ok := server.(interface{ CloseWrite() error }); !ok || c.CloseWrite() != nil {
 		server.Close()
 	}
@@ -105,15 +129,27 @@ func (x *exchange) splice(client net.Conn, buffered io.Reader, server io.ReadWri
 	return in, out
 }
 
-// writeTimeout is how long a client may take to accept one write.
+// tunnel is the upstream's side of an upgraded connection.
+type tunnel interface {
+	io.ReadWriteCloser
+	SetWriteDeadline(at time.Time) error
+}
+
+// writeTimeout is how long either side may take to accept one write.
 const writeTimeout = 60 * time.Second
 
-// deadlineWriter bounds how long one write may take.
-type deadlineWriter struct{ net.Conn }
+// timedWriter bounds how long one write may take.
+type timedWriter struct {
+	conn interface {
+		io.Writer
+		SetWriteDeadline(at time.Time) error
+	}
+}
 
-func (w deadlineWriter) Write(p []byte) (int, error) {
-	if err := w.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+// Write implements io.Writer.
+func (w timedWriter) Write(p []byte) (int, error) {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
 	}
-	return w.Conn.Write(p)
+	return w.conn.Write(p)
 }

@@ -61,6 +61,9 @@ type response struct {
 	continued  bool
 }
 
+// lookTime is how long SentAhead waits for bytes that may be on their way.
+const lookTime = time.Millisecond
+
 var errDone = errors.New("http1: the handler has returned")
 
 // Header implements http.ResponseWriter.
@@ -448,12 +451,16 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex is for http.ResponseController: body and reply never wait for each other.
 func (w *response) EnableFullDuplex() error { return nil }
 
-// SentAhead reports whether the client has sent bytes behind the request, as far as they have been read. A client that asks
-// to change the protocol must not (RFC 6455, section 4.1): it cannot know yet what they would mean. Nobody may be reading the
-// request's body meanwhile.
+// SentAhead reports whether the client has sent bytes behind the request, as far as they have come. A client that asks
+// to change the protocol must not (RFC 6455, section 4.1): it cannot know yet what they would mean. It reads once, for a
+// millisecond at most; nobody may be reading the request's body meanwhile.
 func (w *response) SentAhead() bool {
 	resume := w.conn.watch.pause()
 	defer resume()
+	if w.conn.in.buffered() == 0 {
+		_ = w.conn.setReadDeadline(time.Now().Add(lookTime))
+		_ = w.conn.in.more() // an end, too, shows itself at the next read
+	}
 	return w.conn.in.buffered() > 0
 }
 

@@ -23,6 +23,7 @@ type ConnInfo struct {
 	SNI        string // as the client sent it, lower case
 
 	draining <-chan struct{}
+	closed   chan struct{}
 	bodyIdle time.Duration // how long a client may stall
 	http2    *http2Conn    // nil on HTTP/1.1
 }
@@ -37,6 +38,9 @@ func (i *ConnInfo) Scheme() string {
 
 // Draining is closed when the listener begins to drain: long-lived exchanges should come to an end.
 func (i *ConnInfo) Draining() <-chan struct{} { return i.draining }
+
+// Closed is closed when the connection is, by whomever: also one that a handler has taken over, at the end of a drain.
+func (i *ConnInfo) Closed() <-chan struct{} { return i.closed }
 
 type connInfoKey struct{}
 
@@ -83,6 +87,9 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Close() error {
 	c.closeOnce.Do(func() {
 		c.closeErr = c.Conn.Close()
+		if c.info.closed != nil {
+			close(c.info.closed)
+		}
 		c.share.close(c.owner.set.clients)
 		c.owner.untrack(c)
 	})

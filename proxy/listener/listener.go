@@ -136,6 +136,7 @@ func (l *Listener) track(tcp *net.TCPConn) *conn {
 			Server: addrPort(tcp.LocalAddr()),
 		},
 		draining: l.draining,
+		closed:   make(chan struct{}),
 		bodyIdle: g.cfg.Timeouts.BodyIdle.D(),
 	}
 	l.conns[c] = true

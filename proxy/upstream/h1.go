@@ -408,6 +408,9 @@ type tunnel struct {
 func (t *tunnel) Read(p []byte) (int, error)  { return t.x.conn.br.Read(p) }
 func (t *tunnel) Write(p []byte) (int, error) { return t.x.conn.conn.Write(p) }
 
+// SetWriteDeadline bounds how long the upstream may leave written bytes unread.
+func (t *tunnel) SetWriteDeadline(at time.Time) error { return t.x.conn.conn.SetWriteDeadline(at) }
+
 // CloseWrite tells the upstream that nothing more comes.
 func (t *tunnel) CloseWrite() error {
 	type half interface{ CloseWrite() error }

@@ -146,8 +146,8 @@ type Match struct {
 	Phase    Phase
 	Message  string
 	Data     string
-	Severity string // EMERGENCY to DEBUG as SecLang writes them, empty if the rule has none
-	Tags     []string
+	Severity string   // EMERGENCY to DEBUG as SecLang writes them, empty if the rule has none
+	Tags     []string // must not be changed
 	File     string
 	Line     int
 	// Disruptive says that the rule's own action refuses requests.

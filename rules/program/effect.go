@@ -14,7 +14,7 @@ func (t *Tx) effect(e *Effect) {
 	case resolve.SetVar:
 		t.setVar(e)
 	case resolve.UnsetVar:
-		t.unsetName(lowerText(t.expand(&e.key)))
+		t.unsetName(t.expandLower(&e.key))
 	case resolve.RemoveRules:
 		t.removed = append(t.removed, &e.Rules)
 		t.checkUnfold() // whether or not the rest of the chain matches
@@ -51,22 +51,25 @@ func (t *Tx) effect(e *Effect) {
 // setVar sets a field of TX, or adds to it.
 func (t *Tx) setVar(e *Effect) {
 	text := t.expand(&e.text)
-	if e.key.parts == nil {
-		old, _ := t.field(e.slot)
+	slot, hasSlot, name := e.slot, true, ""
+	if e.key.parts != nil {
+		name = t.expandLower(&e.key)
+		slot, hasSlot = t.program.names.slot(name)
+	}
+	if hasSlot {
+		old, _ := t.field(slot)
 		if value, ok := assigned(old, text); ok {
-			t.set(e.slot, value)
+			t.set(slot, value)
 		}
 		return
 	}
-	name := lowerText(t.expand(&e.key))
-	if isSum(text) {
-		old, _ := t.fieldByName(name)
-		var ok bool
-		if text, ok = assigned(old, text); !ok {
-			return
-		}
+	at, old := t.extra.at(name), ""
+	if at >= 0 {
+		old = t.extra.entries[at].Value
 	}
-	t.setName(name, text)
+	if value, ok := assigned(old, text); ok {
+		t.extra.put(at, name, value)
+	}
 }
 
 // isSum says whether the text of a setvar may be a number to add.

@@ -1,7 +1,6 @@
 package program
 
 import (
-	"slices"
 	"strconv"
 
 	"gatehouse/rules"
@@ -43,7 +42,9 @@ func (t *Tx) evaluate(index int) bool {
 		t.highestSeverity = r.Severity
 	}
 	if r.recorded {
-		rec.targets = slices.Clone(rec.targets)
+		first := len(t.recorded)
+		t.recorded = append(t.recorded, rec.targets...)
+		rec.targets = t.recorded[first:len(t.recorded):len(t.recorded)]
 		t.records = append(t.records, rec)
 	}
 	t.checkUnfold()

@@ -36,8 +36,11 @@ func (x *extra) at(name string) int {
 }
 
 // set sets a field.
-func (x *extra) set(name, value string) {
-	if i := x.at(name); i >= 0 {
+func (x *extra) set(name, value string) { x.put(x.at(name), name, value) }
+
+// put sets the field that is at i in entries, or adds it if i is -1.
+func (x *extra) put(i int, name, value string) {
+	if i >= 0 {
 		x.entries[i].Value = value
 		return
 	}

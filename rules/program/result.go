@@ -33,6 +33,7 @@ func marks(tags []string) (exclusions []string, internal bool) {
 func (t *Tx) collect(name func(variable, key, processor string) string) *rules.Result {
 	result := &rules.Result{Uninspected: t.engine == engineOff, Scores: t.scores()}
 	processor := t.vars.Singles[variable.ReqbodyProcessor]
+	own := newCopies(t.records)
 	for i := range t.records {
 		rec := &t.records[i]
 		if len(rec.rule.exclusions) > 0 {
@@ -43,20 +44,58 @@ func (t *Tx) collect(name func(variable, key, processor string) string) *rules.R
 			}
 			continue
 		}
-		result.Matches = append(result.Matches, t.match(rec, name, processor))
+		if result.Matches == nil {
+			result.Matches = make([]rules.Match, 0, len(t.records)-i)
+		}
+		result.Matches = append(result.Matches, t.match(rec, name, processor, own))
 	}
 	return result
 }
 
-func (t *Tx) match(rec *record, name func(variable, key, processor string) string, processor string) rules.Match {
+// copies holds what a result has of the transaction, in one piece of memory each.
+type copies struct {
+	text    strings.Builder
+	targets []rules.MatchedTarget
+}
+
+// targetLength is about what the name of a target has beside the key.
+const targetLength = 16
+
+// newCopies has room for what the records say.
+func newCopies(records []record) *copies {
+	c, text, targets := &copies{}, 0, 0
+	for i := range records {
+		rec := &records[i]
+		text += len(rec.message) + len(rec.data)
+		targets += len(rec.targets)
+		for j := range rec.targets {
+			d := &rec.targets[j]
+			text += len(d.value) + len(d.variable.Name()) + len(":") + len(d.key) + targetLength + len(d.key)
+		}
+	}
+	c.text.Grow(text)
+	c.targets = make([]rules.MatchedTarget, 0, targets)
+	return c
+}
+
+// of is a copy of the texts, one after the other.
+func (c *copies) of(texts ...string) string {
+	first := c.text.Len()
+	for _, s := range texts {
+		c.text.WriteString(s)
+	}
+	return c.text.String()[first:]
+}
+
+func (t *Tx) match(rec *record, name func(variable, key, processor string) string, processor string, own *copies) rules.Match {
 	r := rec.rule
 	m := rules.Match{
 		Rule:     r.ID,
 		Phase:    rules.Phase(r.Phase),
-		Message:  strings.Clone(rec.message),
-		Data:     strings.Clone(rec.data),
+		Message:  own.of(rec.message),
+		Data:     own.of(rec.data),
 		Severity: severityText(r.Severity),
-		Tags:     slices.Clone(r.Tags),
+		Tags:     slices.Clip(r.Tags),
 		File:     r.Place.Source,
 		Line:     r.Place.Line,
 	}
@@ -64,6 +103,7 @@ func (t *Tx) match(rec *record, name func(variable, key, processor string) strin
 	case resolve.Deny, resolve.Drop, resolve.Redirect:
 		m.Disruptive = true
 	}
+	first := len(own.targets)
 	for i := range rec.targets {
 		d := &rec.targets[i]
 		if d.variable == variable.Unknown {
@@ -73,12 +113,14 @@ func (t *Tx) match(rec *record, name func(variable, key, processor string) strin
 		if shown == variable.RequestXML {
 			shown = variable.XML // as rules and exclusions write it
 		}
-		target := rules.MatchedTarget{Variable: shown.Name(), Value: strings.Clone(d.value)}
-		target.Target = strings.Clone(name(t.place(d, shown), d.key, processor))
+		target := rules.MatchedTarget{Variable: shown.Name(), Value: own.of(d.value), Target: own.of(name(t.place(d, shown), d.key, processor))}
 		if d.key != "" {
-			target.Variable += ":" + d.key
+			target.Variable = own.of(shown.Name(), ":", d.key)
 		}
-		m.Targets = append(m.Targets, target)
+		own.targets = append(own.targets, target)
+	}
+	if len(own.targets) > first {
+		m.Targets = own.targets[first:len(own.targets):len(own.targets)]
 	}
 	return m
 }

@@ -1,6 +1,8 @@
 package program
 
 import (
+	"unicode/utf8"
+
 	"gatehouse/rules/program/macro"
 	"gatehouse/rules/program/variable"
 )
@@ -51,14 +53,41 @@ func (t *Tx) expand(m *template) string {
 	if m.parts == nil {
 		return m.text
 	}
-	if len(m.parts) == 1 {
+	if len(m.parts) == 1 && m.parts[0].variable != variable.MatchedVarName {
 		return t.expandPart(&m.parts[0])
 	}
-	t.buffer = t.buffer[:0]
-	for i := range m.parts {
-		t.buffer = append(t.buffer, t.expandPart(&m.parts[i])...)
+	return t.keep(t.write(m))
+}
+
+// expandLower is what expand gives, in lower case.
+func (t *Tx) expandLower(m *template) string {
+	if m.parts == nil {
+		return lowerText(m.text)
 	}
-	return t.keep(t.buffer)
+	b := t.write(m)
+	for i, c := range b {
+		switch {
+		case c >= utf8.RuneSelf:
+			return lowerText(t.keep(b))
+		case 'A' <= c && c <= 'Z':
+			b[i] = c - 'A' + 'a'
+		}
+	}
+	return t.keep(b)
+}
+
+// write writes the parts of a macro into the transaction's buffer, which it returns.
+func (t *Tx) write(m *template) []byte {
+	b := t.buffer[:0]
+	for i := range m.parts {
+		if p := &m.parts[i]; p.variable == variable.MatchedVarName {
+			b = t.lastMatch.appendName(b)
+		} else {
+			b = append(b, t.expandPart(p)...)
+		}
+	}
+	t.buffer = b
+	return b
 }
 
 func (t *Tx) expandPart(p *part) string {

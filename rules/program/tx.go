@@ -53,6 +53,7 @@ type Tx struct {
 	steps    []string // of multiMatch
 	buffer   []byte
 	records  []record
+	recorded []match // the targets of records
 	// writes, if set, notes what is written to TX.
 	writes *[]Assignment
 	at     int // the rule that runs
@@ -92,6 +93,16 @@ func (m *match) name() string {
 		return m.variable.Name()
 	}
 	return m.variable.Name() + ":" + m.key
+}
+
+// appendName appends what name gives.
+func (m *match) appendName(b []byte) []byte {
+	b = append(b, m.variable.Name()...)
+	if m.key == "" {
+		return b
+	}
+	b = append(b, ':')
+	return append(b, m.key...)
 }
 
 // record is a rule that matched.
@@ -151,11 +162,12 @@ func (t *Tx) release() {
 	clear(t.found)
 	clear(t.steps)
 	clear(t.records)
+	clear(t.recorded)
 	*t = Tx{
 		program: t.program, vars: t.vars, look: t.look, scratch: t.scratch,
 		fields: t.fields, generation: t.generation, extra: t.extra,
 		active: t.active, removed: t.removed[:0], exceptions: t.exceptions[:0],
-		matched: t.matched[:0], targets: t.targets[:0], found: t.found[:0], steps: t.steps[:0], buffer: t.buffer[:0], records: t.records[:0],
+		matched: t.matched[:0], targets: t.targets[:0], found: t.found[:0], steps: t.steps[:0], buffer: t.buffer[:0], records: t.records[:0], recorded: t.recorded[:0],
 	}
 	t.captures.Reset()
 }

@@ -96,6 +96,8 @@ func TestRoutesAndReplies(t *testing.T) {
 			},
 		},
 		{name: "TRACE", request: strings.Replace(get("/"), "GET", "TRACE", 1), status: 405, reason: event.MethodRefused},
+		{name: "TRACE in lower case", request: strings.Replace(get("/"), "GET", "trace", 1), status: 405, reason: event.MethodRefused},
+		{name: "TRACK", request: strings.Replace(get("/"), "GET", "TRACK", 1), status: 405, reason: event.MethodRefused},
 		{name: "CONNECT", request: "CONNECT shop.example.com:443 HTTP/1.1\r\nHost: shop.example.com:443\r\n\r\n", status: 405, reason: event.MethodRefused},
 		{name: "Upgrade: h2c", request: get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"), status: 400, reason: event.UpgradeRefused},
 		{

@@ -158,7 +158,7 @@ func (l *loader) validateMethods(methods []string, path string) {
 		switch upper := strings.ToUpper(m); {
 		case !isToken(m):
 			l.problem(at, "%q is not a method; write a word such as GET", m)
-		case upper == "CONNECT" || upper == "TRACE":
+		case upper == "CONNECT" || upper == "TRACE" || upper == "TRACK":
 			l.problem(at, "%s is refused always", upper)
 		case upper != m && slices.Contains(knownMethods, upper):
 			l.problem(at, "%q is not a method; did you mean %q?", m, upper)

@@ -33,7 +33,7 @@ const (
 	BadRequest      Reason = "bad_request"        // malformed HTTP, 400
 	HeaderTooLarge  Reason = "header_too_large"   // 431
 	HeaderTimeout   Reason = "header_timeout"     // 408
-	MethodRefused   Reason = "method_refused"     // CONNECT, TRACE: 405 always
+	MethodRefused   Reason = "method_refused"     // CONNECT, TRACE, TRACK: 405 always
 	NoRoute         Reason = "no_route"           // 404: no route of the application takes the path
 	MethodNoRoute   Reason = "method_not_allowed" // 405: routes take the path, none the method
 	UnknownHost     Reason = "unknown_host"       // 421

@@ -57,9 +57,14 @@ var (
 )
 
 // NeverForwarded says that requests with a method are refused on every route: CONNECT would open a tunnel, and TRACE
-// sends back what only proxies may see (RFC 9110, section 9.3).
+// sends back what only proxies may see (RFC 9110, section 9.3), as does TRACK, which some servers know by its side. Case
+// is part of a method, but not every upstream heeds it.
 func NeverForwarded(method string) bool {
-	return method == http.MethodConnect || method == http.MethodTrace
+	switch strings.ToUpper(method) { // a token: ASCII
+	case http.MethodConnect, http.MethodTrace, "TRACK":
+		return true
+	}
+	return false
 }
 
 // New builds the table of a complete configuration.

@@ -3,6 +3,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,5 +124,20 @@ func TestFindScales(t *testing.T) {
 	t.Logf("20,000 look-ups: %v among 10 applications, %v among 10,000 (ratio %.2f)", a, b, float64(b)/float64(a))
 	if b > 10*a {
 		t.Errorf("look-ups among 10,000 applications take %.1f times as long as among 10", float64(b)/float64(a))
+	}
+}
+
+func TestNeverForwarded(t *testing.T) {
+	for _, method := range []string{"CONNECT", "TRACE", "TRACK"} {
+		for _, spelled := range []string{method, strings.ToLower(method), method[:1] + strings.ToLower(method[1:])} {
+			if !NeverForwarded(spelled) {
+				t.Errorf("%s is forwarded", spelled)
+			}
+		}
+	}
+	for _, method := range []string{"GET", "get", "POST", "PATCH", "PROPFIND", "TRAC", "TRACES", "CONNECTED", "X"} {
+		if NeverForwarded(method) {
+			t.Errorf("%s is not forwarded", method)
+		}
 	}
 }

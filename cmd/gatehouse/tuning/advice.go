@@ -25,7 +25,7 @@ var explanations = map[event.Reason]explanation{
 	event.BadRequest:      {"it is malformed HTTP", "Correct the client: what two servers may read differently is never forwarded."},
 	event.HeaderTooLarge:  {"its header is larger than the gateway takes", "Correct the client; most often it is cookies that grow without end."},
 	event.HeaderTimeout:   {"the client did not send its header in time", "timeouts.header of the listener is how long it may take."},
-	event.MethodRefused:   {"CONNECT and TRACE are never forwarded", "There is no setting for it: both let a client reach or read what it should not."},
+	event.MethodRefused:   {"CONNECT, TRACE and TRACK are never forwarded", "There is no setting for it: they let a client reach or read what it should not."},
 	event.NoRoute:         {"no route of the application takes the path", "Add a route; gatehouse route URL says which one takes a URL."},
 	event.MethodNoRoute:   {"a route takes the path, but not the method", "Add the method to methods: of the route."},
 	event.UnknownHost:     {"no application has the host", "Add the host to hosts: of an application, or an application with hosts: [\"*\"] that takes every other host."},

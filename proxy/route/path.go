@@ -42,7 +42,8 @@ func ParsePath(raw string) (Path, error) {
 		return Path{Forward: raw, Canonical: raw, literal: raw}, nil
 	}
 	p := Path{Forward: raw}
-	var kept, decoded []string // segments as sent, and decoded
+	segments := strings.Count(raw, "/")
+	kept, decoded := make([]string, 0, segments), make([]string, 0, segments) // as sent, and decoded
 	dots := false
 	rest := raw[1:]
 	for more := true; more; {

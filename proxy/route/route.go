@@ -20,6 +20,7 @@ type Table struct {
 	wildcard map[string]*Application // by the suffix behind "*."
 	catchAll *Application
 	apps     []*Application
+	longest  int // bytes of the longest suffix in wildcard
 }
 
 // Application is an application of the table.
@@ -30,7 +31,8 @@ type Application struct {
 	// Routes are its routes in the order of the configuration.
 	Routes []*Route
 
-	paths map[string]*paths
+	paths   map[string]*paths
+	longest int // bytes of the longest path in paths
 }
 
 // paths are the routes at one path, the ones that name methods first.
@@ -80,6 +82,7 @@ func New(applications []config.Application) *Table {
 				t.catchAll = a
 			case wild:
 				t.wildcard[strings.ToLower(suffix)] = a
+				t.longest = max(t.longest, len(suffix))
 			default:
 				t.exact[CanonicalHost(host)] = a
 			}
@@ -108,6 +111,7 @@ func (a *Application) add(c *config.Route, index int) {
 	if p == nil {
 		p = &paths{}
 		a.paths[key] = p
+		a.longest = max(a.longest, len(key))
 	}
 	list := &p.prefix
 	if c.Match == config.MatchExact {
@@ -129,7 +133,8 @@ func (t *Table) Host(host string) *Application {
 	if a := t.exact[host]; a != nil {
 		return a
 	}
-	for rest := host; len(t.wildcard) > 0; {
+	// No look-up is for more bytes than a suffix has: the names of hosts may be as long as a header.
+	for rest := host[max(0, len(host)-t.longest-1):]; len(t.wildcard) > 0; {
 		_, suffix, found := strings.Cut(rest, ".")
 		if !found {
 			break
@@ -176,7 +181,7 @@ func (a *Application) find(path, method string) (*Route, error) {
 		}
 		found = p
 	}
-	for key := path; ; {
+	for key := a.nearest(path); ; {
 		key = strings.TrimSuffix(key, "/")
 		if p := a.paths[key]; p != nil && len(p.prefix) > 0 {
 			if r := pick(p.prefix, method); r != nil {
@@ -192,6 +197,15 @@ func (a *Application) find(path, method string) (*Route, error) {
 		}
 		key = key[:strings.LastIndexByte(key, '/')+1]
 	}
+}
+
+// nearest cuts whole segments off a path that is longer than every route's, to where prefixes may begin to match. Else
+// a long path of many segments would be hashed again for each of them.
+func (a *Application) nearest(path string) string {
+	if len(path) <= a.longest {
+		return path
+	}
+	return path[:strings.LastIndexByte(path[:a.longest+1], '/')+1]
 }
 
 // pick gives the route that names the method, else the one that takes every method.
@@ -219,7 +233,7 @@ func (a *Application) Methods(path string) []string {
 	if p := a.paths[path]; p != nil {
 		collect(p.exact)
 	}
-	for key := path; ; key = key[:strings.LastIndexByte(key, '/')+1] {
+	for key := a.nearest(path); ; key = key[:strings.LastIndexByte(key, '/')+1] {
 		key = strings.TrimSuffix(key, "/")
 		if p := a.paths[key]; p != nil && len(p.prefix) > 0 {
 			collect(p.prefix)

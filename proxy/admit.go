@@ -21,6 +21,9 @@ func (x *exchange) admit() *inspect.Refusal {
 	if route.NeverForwarded(r.Method) {
 		return &inspect.Refusal{Reason: event.MethodRefused, Status: http.StatusMethodNotAllowed, Detail: r.Method + " is never forwarded"}
 	}
+	if x.out.Malformed != "" {
+		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: x.out.Malformed}
+	}
 	if h := r.Header["Host"]; len(h) > 1 || len(h) == 1 && !http1.EqualFold(h[0], r.Host) { // only HTTP/2 leaves it there
 		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: "Host differs from :authority"}
 	}

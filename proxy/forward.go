@@ -201,18 +201,36 @@ func (x *exchange) endUpload() {
 // replyHeaders gives the end-to-end fields of an upstream's reply, or of its trailer. An incident is the gateway's alone to tell: a client
 // that was told of one by an upstream would ask for what no record holds.
 func replyHeaders(from http.Header) http.Header {
-	named := from["Connection"]
+	named := connectionNamed(from["Connection"])
 	h := make(http.Header, len(from))
 	for name, values := range from {
 		switch name {
 		case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", reply.IncidentHeader:
 		default:
-			if len(named) == 0 || !tokens(named, name) {
+			if !named[name] {
 				h[name] = values
 			}
 		}
 	}
 	return h
+}
+
+// connectionNamed gives the fields that Connection removes from a reply, nil if there are none.
+func connectionNamed(lists []string) map[string]bool {
+	var named map[string]bool
+	for _, list := range lists {
+		for element := range strings.SplitSeq(list, ",") {
+			name := http.CanonicalHeaderKey(strings.TrimSpace(element))
+			if name == "" || name == "Close" || name == "Keep-Alive" {
+				continue
+			}
+			if named == nil {
+				named = map[string]bool{}
+			}
+			named[name] = true
+		}
+	}
+	return named
 }
 
 // replyWriter counts what goes to the client.

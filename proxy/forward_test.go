@@ -108,6 +108,9 @@ func TestRoutesAndReplies(t *testing.T) {
 				}
 			},
 		},
+		{name: "Connection with 100 elements", request: get("/", "Connection: "+strings.Repeat(",", 99)), status: 200, upstream: origin, target: "/"},
+		{name: "Connection with 101 elements", request: get("/", "Connection: "+strings.Repeat(",", 100)), status: 400, reason: event.BadRequest},
+		{name: "Connection with 101 names in two fields", request: get("/", "Connection: "+strings.Repeat("a,", 50)+"a", "Connection: "+strings.Repeat("b,", 49)+"b"), status: 400, reason: event.BadRequest},
 		{name: "encoded slash", request: get("/a%2fb"), status: 400, reason: event.PathRefused},
 		{name: "encoded slash allowed", request: get("/files/a%2fb"), status: 200, upstream: origin, target: "/files/a%2fb"},
 		{name: "path to another route", request: get("//api/x"), status: 400, reason: event.PathRefused},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/proxytest"
@@ -236,5 +237,34 @@ func TestReplyRule(t *testing.T) {
 		if mode == "block" && (status != 503 || strings.Contains(body, "The request looked") || !strings.Contains(body, "reply")) {
 			t.Errorf("status %d: %s", status, body)
 		}
+	}
+}
+
+// TestReplyConnectionCost shows that an upstream's Connection field costs no more for all that it may name in 32 KiB.
+func TestReplyConnectionCost(t *testing.T) {
+	var fields strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&fields, "F%03x:\r\n", i)
+	}
+	cost := func(connection string) time.Duration {
+		upstream := proxytest.NewUpstream(t)
+		upstream.Answer = func(w io.Writer, _ *http.Request, _ []byte) {
+			io.WriteString(w, "HTTP/1.1 200 OK\r\nConnection: "+connection+"\r\n"+fields.String()+"Content-Length: 2\r\n\r\nok")
+		}
+		g := proxytest.Start(t, application(upstream.URL, "disabled", ""))
+		best := time.Hour
+		for range 3 {
+			start := time.Now()
+			if response, _ := proxytest.Raw(t, g.URL, get("/", "Connection: close")); response == nil || response.StatusCode != 200 {
+				t.Fatalf("got %+v", response)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	one, many := cost("keep-alive"), cost(strings.Repeat("g000,", 3000)+"g000")
+	t.Logf("2,000 fields: %v with one name in Connection, %v with 3,001", one, many)
+	if many > 10*one {
+		t.Errorf("a reply takes %v with 3,001 names in Connection, %v with one", many, one)
 	}
 }

@@ -40,6 +40,8 @@ type Outbound struct {
 	// Removed counts forwarding headers that were deleted: an untrusted peer sent them, they were spelled with
 	// underscores, or nobody vouches for them.
 	Removed int
+	// Malformed says why the request must be refused, empty if nothing speaks against it.
+	Malformed string
 	// ProtectedNamed counts tokens of Connection that named a header which may not be removed; they had no effect.
 	ProtectedNamed int
 }
@@ -50,8 +52,11 @@ type Outbound struct {
 func (r *Resolver) Outgoing(in Inbound) Outbound {
 	out := Outbound{Header: make(http.Header, len(in.Header)+6), Client: r.Client(in.Conn, in.Header)}
 	trusted := r.TrustsHeaders(in.Conn.Peer.Addr())
-	var named []string
-	named, out.ProtectedNamed = connectionNamed(in.Header["Connection"])
+	named, protectedNamed, ok := connectionNamed(in.Header["Connection"])
+	out.ProtectedNamed = protectedNamed
+	if !ok {
+		out.Malformed = "Connection lists more than " + strconv.Itoa(maxConnection) + " elements"
+	}
 
 	for key, values := range in.Header {
 		name := plainName(key)
@@ -66,7 +71,7 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 		case ours:
 			out.Removed++
 		case endToEnd, protected:
-			if !contains(named, name) {
+			if !named[name] {
 				out.Header[key] = values
 			}
 		}

@@ -2,7 +2,6 @@ package clientip
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -82,29 +81,37 @@ func sameLetters(name, letters string) bool {
 	return i == len(letters)
 }
 
-// connectionNamed returns the headers that Connection removes, and how many of its tokens named one that it must
-// not: RFC 9110, 7.6.1 forbids naming fields that are meant for all recipients, and a client must not be able to
-// take away what the upstream decides on.
-func connectionNamed(values []string) (named []string, refused int) {
+// maxConnection is how many elements Connection may list, empty ones among them, in all its fields. Clients send one to
+// three.
+const maxConnection = 100
+
+// connectionNamed returns the set of headers that Connection removes, nil if there are none, and how many of its
+// elements named one that it must not: RFC 9110, 7.6.1 forbids naming fields that are meant for all recipients, and a
+// client must not be able to take away what the upstream decides on. ok is false if it lists more than maxConnection.
+func connectionNamed(values []string) (named map[string]bool, refused int, ok bool) {
+	elements := 0
 	for _, value := range values {
 		for token := range strings.SplitSeq(value, ",") {
+			if elements++; elements > maxConnection {
+				return named, refused, false
+			}
 			name := plainName(strings.Trim(token, " \t"))
 			switch classify(name) {
 			case endToEnd:
-				if name != "" && name != "Close" {
-					named = append(named, name)
+				if name == "" || name == "Close" {
+					continue
 				}
+				if named == nil {
+					named = map[string]bool{}
+				}
+				named[name] = true
 			case protected, forwarding, ours, requestID:
 				refused++
 			case hopByHop:
 			}
 		}
 	}
-	return named, refused
-}
-
-func contains(named []string, name string) bool {
-	return len(named) > 0 && slices.Contains(named, name)
+	return named, refused, true
 }
 
 // acceptsTrailers reports whether TE lists trailers.

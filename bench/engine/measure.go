@@ -32,7 +32,7 @@ func Measure(set rules.RuleSet, requests []Request, n int, within time.Duration)
 	times := make([]time.Duration, 0, n)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	used, err := cpuTime()
+	used, err := CPUTime()
 	if err != nil {
 		return Measured{}, err
 	}
@@ -55,7 +55,7 @@ func Measure(set rules.RuleSet, requests []Request, n int, within time.Duration)
 		}
 		total += took
 	}
-	now, err := cpuTime()
+	now, err := CPUTime()
 	if err != nil {
 		return Measured{}, err
 	}
@@ -70,8 +70,8 @@ func Measure(set rules.RuleSet, requests []Request, n int, within time.Duration)
 	return m, nil
 }
 
-// cpuTime is the time that the process used so far, in user and kernel mode.
-func cpuTime() (time.Duration, error) {
+// CPUTime is the time that the process used so far, in user and kernel mode.
+func CPUTime() (time.Duration, error) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0, fmt.Errorf("read the time used: %w", err)

@@ -122,12 +122,12 @@ func TestWorstCase(t *testing.T) {
 
 // judgeTime judges a request and answers how much time of a processor that took.
 func judgeTime(set rules.RuleSet, r *Request) (time.Duration, error) {
-	before, err := cpuTime()
+	before, err := CPUTime()
 	if err != nil {
 		return 0, err
 	}
 	_, judged := r.Judge(set)
-	after, err := cpuTime()
+	after, err := CPUTime()
 	return after - before, cmp.Or(judged, err)
 }
 

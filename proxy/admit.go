@@ -79,9 +79,8 @@ func (x *exchange) classify() *inspect.Refusal {
 	if x.request.Header["Upgrade"] != nil {
 		return x.classifyUpgrade(carries(config.TrafficWebSocket))
 	}
-	kind, _ := media.ParseContentType(x.request.Header["Content-Type"])
 	switch {
-	case carries(config.TrafficGRPC) && (kind == media.GRPC || !carries(config.TrafficAuto) && !carries(config.TrafficAPI)):
+	case carries(config.TrafficGRPC) && (x.kind == media.GRPC || !carries(config.TrafficAuto) && !carries(config.TrafficAPI)):
 		x.traffic = config.TrafficGRPC
 	case carries(config.TrafficAPI):
 		x.traffic = config.TrafficAPI

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"strings"
 
 	"gatehouse/proxy/event"
@@ -59,9 +60,30 @@ func typeCases() []bodyCase {
 		})
 	}
 	return append(list,
+		bodyCase{
+			name: "type with a parameter too many", contentType: "application/x-www-form-urlencoded" + parameters(17), body: asForm,
+			reasons: []event.Reason{event.ContentType},
+		},
+		bodyCase{
+			name: "type of 2 KiB", contentType: "application/x-www-form-urlencoded; a=" + strings.Repeat("x", 2<<10), body: asForm,
+			reasons: []event.Reason{event.ContentType},
+		},
+		bodyCase{
+			name: "multipart with a parameter too many", contentType: "multipart/form-data; boundary=xyz" + parameters(16), body: asMultipart,
+			reasons: []event.Reason{event.ContentType},
+		},
 		bodyCase{name: "no type, a form", body: asForm, reasons: []event.Reason{event.ContentType, event.CRSScore}},
 		bodyCase{name: "no type, JSON", body: asJSON, reasons: []event.Reason{event.ContentType, event.CRSScore}},
 	)
+}
+
+// parameters writes n parameters of a Content-Type.
+func parameters(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "; p%d=x", i)
+	}
+	return b.String()
 }
 
 // part writes a multipart part with header lines.

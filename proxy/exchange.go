@@ -32,8 +32,10 @@ type exchange struct {
 	out     clientip.Outbound // the header for the upstream, and what was learned from the client's
 	host    string
 	path    route.Path
-	pathErr error  // of a path that no two servers are sure to read alike
-	query   string // with its question mark
+	pathErr error      // of a path that no two servers are sure to read alike
+	query   string     // with its question mark
+	kind    media.Kind // of the body, by its Content-Type
+	kindErr error      // of a Content-Type that is not sure to be read alike
 	allow   []string
 	app     *application
 	route   *site
@@ -149,9 +151,9 @@ func (x *exchange) takeBody() (*inspect.Refusal, error) {
 
 // identify finds who the client is and what the request is called.
 func (x *exchange) identify(clients *clientip.Resolver) {
-	kind, _ := media.ParseContentType(x.request.Header["Content-Type"])
+	x.kind, x.kindErr = media.ParseContentType(x.request.Header["Content-Type"])
 	x.out = clients.Outgoing(clientip.Inbound{
-		Header: x.request.Header, Host: x.request.Host, Scheme: x.conn.Scheme(), Conn: x.conn.Addresses, GRPC: kind == media.GRPC,
+		Header: x.request.Header, Host: x.request.Host, Scheme: x.conn.Scheme(), Conn: x.conn.Addresses, GRPC: x.kind == media.GRPC,
 	})
 }
 
@@ -166,7 +168,7 @@ func (x *exchange) use(app *route.Application, r *route.Route) {
 // inspect begins the inspection.
 func (x *exchange) inspect() *inspect.Inspection {
 	opts := x.route.options
-	opts.Traffic = x.traffic
+	opts.Traffic, opts.Kind, opts.KindErr = x.traffic, x.kind, x.kindErr
 	opts.Rules, opts.Limits, opts.Client = x.app.rules, x.app.limits, x.out.Client
 	opts.Spill, opts.Lane, opts.Gone = x.server.spill, x.server.admission.large, x.request.Context().Done()
 	return inspect.Begin(opts, &rules.Request{

@@ -28,6 +28,8 @@ import (
 type Options struct {
 	Mode    config.Mode
 	Traffic config.Traffic // the kind of traffic that the request is, one of the route's
+	Kind    media.Kind     // of the body, and what is wrong with its Content-Type, as media.ParseContentType found
+	KindErr error
 	Body    config.Body
 	Reply   config.Response
 	OnError config.OnInspectionError
@@ -86,7 +88,6 @@ type Inspection struct {
 	request  *rules.Request
 	header   http.Header
 	tx       rules.Transaction
-	kind     media.Kind
 	body     *body
 	reply    *body
 	outcome  Outcome
@@ -134,23 +135,21 @@ func Begin(opts Options, request *rules.Request, header http.Header) *Inspection
 
 // Headers judges everything but the body. A nil Refusal lets the request go on.
 func (i *Inspection) Headers() *Refusal {
-	kind, err := media.ParseContentType(i.header["Content-Type"])
-	i.kind = kind
 	if i.tx == nil {
 		return nil
 	}
 	if r := i.limited((*limit.Limiter).EvaluateHeaders); r != nil {
 		return r
 	}
-	if r := i.contentType(kind, err); r != nil {
+	if r := i.contentType(); r != nil {
 		return r
 	}
 	return i.phase(rules.PhaseRequestHeaders, func() (*rules.Interruption, error) { return i.tx.RequestHeaders() })
 }
 
 // contentType judges what ParseContentType found.
-func (i *Inspection) contentType(kind media.Kind, err error) *Refusal {
-	switch {
+func (i *Inspection) contentType() *Refusal {
+	switch kind, err := i.opts.Kind, i.opts.KindErr; {
 	case errors.Is(err, media.ErrCharset):
 		return i.refuse(event.Charset, http.StatusUnsupportedMediaType, err.Error())
 	case err != nil:
@@ -187,7 +186,7 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 
 	most := int64(i.opts.Body.InspectBytes)
 	reject := i.opts.Body.Oversize == config.OversizeReject
-	if !i.kind.Cuttable() && (!reject || i.opts.Mode == config.ModeDetect) {
+	if !i.opts.Kind.Cuttable() && (!reject || i.opts.Mode == config.ModeDetect) {
 		most = max(most, int64(i.opts.Body.MaxBytes))
 	}
 	if refusal, err := i.takeIn(most); refusal != nil || err != nil {
@@ -206,7 +205,7 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 		return Shed(LaneInspection), nil
 	}
 	defer i.leave(i.body)
-	if i.kind == media.XML {
+	if i.opts.Kind == media.XML {
 		if reason, detail := checkXML(i.body.inspected().Reader); reason != "" {
 			if r := i.refuse(reason, xmlStatus(reason), detail); r != nil {
 				return r, nil

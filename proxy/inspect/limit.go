@@ -32,11 +32,11 @@ func (i *Inspection) limited(evaluate func(*limit.Limiter, limit.Request) limit.
 // limitBody gives what limits may look at of the body.
 func (i *Inspection) limitBody() (kind string, data []byte) {
 	if i.body == nil || i.body.undecoded {
-		return i.kind.String(), nil
+		return i.opts.Kind.String(), nil
 	}
 	data, err := io.ReadAll(io.LimitReader(i.body.inspected().Reader, limit.MaxBody+1))
 	if err != nil { // the spill file: phase 2 meets the same error and reports it
-		return i.kind.String(), nil
+		return i.opts.Kind.String(), nil
 	}
-	return i.kind.String(), data
+	return i.opts.Kind.String(), data
 }

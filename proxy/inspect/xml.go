@@ -69,7 +69,7 @@ func xmlStatus(r event.Reason) int {
 // xmlOrigins reads once more what the values of an XML body stand under, if rules matched: records need it to mask them.
 // It is nil if that cannot be known.
 func (i *Inspection) xmlOrigins(result *rules.Result) *rulesbody.XMLOrigins {
-	if len(result.Matches) == 0 || i.body == nil || i.kind != media.XML && !matchedXML(result.Matches) {
+	if len(result.Matches) == 0 || i.body == nil || i.opts.Kind != media.XML && !matchedXML(result.Matches) {
 		return nil
 	}
 	seen := i.body.inspected()

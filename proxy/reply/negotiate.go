@@ -1,7 +1,6 @@
 package reply
 
 import (
-	"mime"
 	"strings"
 )
 
@@ -117,11 +116,8 @@ func parseQuality(s string) (int, bool) {
 
 // grpcFormat gives the format for a request's content type: GRPC, GRPCWeb, or Negotiated if it is neither.
 func grpcFormat(contentType string) Format {
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	if err != nil && mediaType == "" {
-		mediaType, _, _ = strings.Cut(contentType, ";")
-		mediaType = strings.ToLower(strings.TrimSpace(mediaType))
-	}
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
 	switch {
 	case mediaType == "application/grpc", strings.HasPrefix(mediaType, "application/grpc+"):
 		return GRPC

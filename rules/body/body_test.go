@@ -319,6 +319,17 @@ func TestMultipartParts(t *testing.T) {
 	}
 }
 
+func TestMultipartContentType(t *testing.T) {
+	const text = "--xyz\r\nContent-Disposition: form-data; name=a\r\n\r\nvalue\r\n--xyz--\r\n"
+	for _, contentType := range []string{
+		"", "multipart/form-data", "multipart/form-data; boundary=xyz; boundary=abc", "multipart/form-data; boundary=xyz" + strings.Repeat(";", 17),
+	} {
+		if p := parse(t, Multipart, text, Options{ContentType: contentType}); p.Problem == nil || !p.Strict.Any {
+			t.Errorf("%q: problem %v, strictness %+v", contentType, p.Problem, p.Strict)
+		}
+	}
+}
+
 func TestReadErrorIsAnError(t *testing.T) {
 	for _, processor := range []string{URLEncoded, Multipart, JSON, NDJSON, XML, Text, Raw} {
 		gone := errors.New("gone")

@@ -2,8 +2,6 @@ package body
 
 import (
 	"errors"
-	"fmt"
-	"mime"
 	"strings"
 
 	"gatehouse/rules/media"
@@ -13,10 +11,10 @@ import (
 // whatever parsers are known to read differently. What ends within a part is marked as well, unless the body was cut for
 // inspection.
 func parseMultipart(p *Parsed, text string, o Options) {
-	mediaType, parameters, err := mime.ParseMediaType(o.ContentType)
+	mediaType, parameters, err := media.Parse(o.ContentType)
 	if err != nil {
 		p.strict()
-		p.Problem = fmt.Errorf("the Content-Type is not valid: %w", err)
+		p.Problem = err
 		return
 	}
 	boundary := parameters["boundary"]

@@ -48,6 +48,28 @@ var (
 // extended finds parameters with a star in their name: boundary*0=x.
 var extended = regexp.MustCompile(`;[^="]*\*[^="]*=`)
 
+// Bounds of a Content-Type. A boundary has at most 70 bytes (RFC 2046, section 5.1.1), and types are registered with a few
+// parameters; reading thousands would cost more than the rest of a request.
+const (
+	maxLength     = 1024 // bytes
+	maxParameters = 16   // semicolons, quoted ones among them
+)
+
+// Parse reads one Content-Type within these bounds. The media type and the names of the parameters are in lower case.
+func Parse(field string) (mediaType string, parameters map[string]string, err error) {
+	switch n := strings.Count(field, ";"); {
+	case len(field) > maxLength:
+		return "", nil, fmt.Errorf("%w: %d bytes, more than %d", ErrContentType, len(field), maxLength)
+	case n > maxParameters:
+		return "", nil, fmt.Errorf("%w: %d parameters, more than %d", ErrContentType, n, maxParameters)
+	}
+	mediaType, parameters, err = mime.ParseMediaType(field)
+	if err != nil {
+		return "", nil, fmt.Errorf("%w: %w", ErrContentType, err)
+	}
+	return mediaType, parameters, nil
+}
+
 // ParseContentType reads the Content-Type fields of a message (RFC 9110, section 8.3). It is the one place where they
 // are read: the kind chooses the body processor, and the field is forwarded as it is or refused.
 func ParseContentType(fields []string) (Kind, error) {
@@ -57,9 +79,9 @@ func ParseContentType(fields []string) (Kind, error) {
 	if len(fields) > 1 {
 		return Unknown, fmt.Errorf("%w: sent %d times", ErrContentType, len(fields))
 	}
-	mediaType, params, err := mime.ParseMediaType(fields[0])
+	mediaType, params, err := Parse(fields[0])
 	if err != nil {
-		return Unknown, fmt.Errorf("%w: %w", ErrContentType, err)
+		return Unknown, err
 	}
 	if extended.MatchString(fields[0]) {
 		return Unknown, fmt.Errorf("%w: a parameter in extended form (RFC 2231), which few servers read", ErrContentType)

@@ -2,8 +2,19 @@ package media
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 )
+
+// parameters writes n parameters.
+func parameters(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "; p%d=x", i)
+	}
+	return b.String()
+}
 
 func TestParseContentType(t *testing.T) {
 	tests := []struct {
@@ -44,6 +55,12 @@ func TestParseContentType(t *testing.T) {
 		{[]string{`multipart/form-data; boundary="x*y"`}, Multipart, nil},
 		{[]string{"application/json", "text/plain"}, Unknown, ErrContentType},
 		{[]string{"application/json, text/plain"}, Unknown, ErrContentType},
+		{[]string{"text/plain" + parameters(maxParameters)}, Text, nil},
+		{[]string{"text/plain" + parameters(maxParameters+1)}, Unknown, ErrContentType},
+		{[]string{"text/plain" + strings.Repeat(";", maxParameters+1)}, Unknown, ErrContentType},
+		{[]string{"text/plain; a=" + strings.Repeat("b", maxLength-len("text/plain; a="))}, Text, nil},
+		{[]string{"text/plain; a=" + strings.Repeat("b", maxLength+1-len("text/plain; a="))}, Unknown, ErrContentType},
+		{[]string{"text/plain;" + strings.Repeat(" ", maxLength)}, Unknown, ErrContentType},
 	}
 	for _, tt := range tests {
 		kind, err := ParseContentType(tt.fields)

@@ -56,7 +56,7 @@ func (p Pattern) Almost(s source, size int) string {
 			m = m[:s.IntN(len(m))]
 		}
 		b.WriteString(m)
-		b.WriteString(syllables[s.IntN(len(syllables))])
+		b.WriteString(s.Syllable())
 	}
 	return b.String()[:size]
 }
@@ -74,7 +74,7 @@ func (p Pattern) Pumped(s source, size int) string {
 			m = s.sample(loops[s.IntN(len(loops))].Sub[0], 0)
 		}
 		if m == "" {
-			m = syllables[s.IntN(len(syllables))]
+			m = s.Syllable()
 		}
 		for range 1 + s.IntN(200) {
 			b.WriteString(m)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/bench/mix"
 	"gatehouse/rules"
 	"gatehouse/rules/parity"
 )
@@ -34,7 +35,7 @@ const (
 )
 
 // workload makes n requests of a seed.
-type workload func(n int, seed uint64) []Request
+type workload func(n int, seed uint64) []mix.Request
 
 // seeds are those of requests so far. None is used twice: no engine sees a request again.
 var seeds atomic.Uint64
@@ -47,10 +48,10 @@ func report(b *testing.B, engine string, set rules.RuleSet, make workload) Measu
 	if engine == reference {
 		n, warm, within = 300, 5, referenceTime
 	}
-	if _, err := Measure(set, make(warm, seeds.Add(1)), warm, within); err != nil {
+	if _, err := Measure(set, judged(make(warm, seeds.Add(1))), warm, within); err != nil {
 		b.Fatal(err)
 	}
-	requests := make(n, seeds.Add(1))
+	requests := judged(make(n, seeds.Add(1)))
 	runtime.GC() // what was allocated before is not to be collected meanwhile
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -74,7 +75,7 @@ func report(b *testing.B, engine string, set rules.RuleSet, make workload) Measu
 // BenchmarkRequests measures every kind of request, benign and with an attack, at paranoia levels 1 and 4. x-reference is
 // how many times the processor time of the candidate the reference took just now.
 func BenchmarkRequests(b *testing.B) {
-	for _, c := range Cases() {
+	for _, c := range mix.Cases() {
 		for _, traffic := range []string{"benign", "attack"} {
 			requests := c.Benign
 			if traffic == "attack" {
@@ -106,7 +107,7 @@ func BenchmarkRequests(b *testing.B) {
 // BenchmarkFreshNames measures what it costs when no name of a field and no browser came before: what the engine remembers
 // of those is of no use then. x-known is how many times the processor time a request takes.
 func BenchmarkFreshNames(b *testing.B) {
-	for _, c := range Cases()[:5] {
+	for _, c := range mix.Cases()[:5] {
 		var known Measured
 		for _, names := range []string{"known", "fresh"} {
 			b.Run(fmt.Sprintf("case=%s/names=%s", c.Name, names), func(b *testing.B) {
@@ -133,7 +134,7 @@ func BenchmarkFill(b *testing.B) {
 	policy := rules.Policy{Name: "empty", Limits: rules.Limits{Arguments: 1000, JSONDepth: 128}, Sources: []rules.Source{{Name: "processors", Text: "" +
 		`SecRule REQUEST_HEADERS:Content-Type "@beginsWith application/json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"` + "\n" +
 		`SecRule REQUEST_HEADERS:Content-Type "@beginsWith application/xml" "id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=XML"` + "\n"}}}
-	for _, c := range Cases() {
+	for _, c := range mix.Cases() {
 		for _, engine := range []string{reference, candidate} {
 			b.Run(fmt.Sprintf("case=%s/engine=%s", c.Name, engine), func(b *testing.B) {
 				report(b, engine, load(b, newEngine(engine), policy), c.Benign)
@@ -144,7 +145,7 @@ func BenchmarkFill(b *testing.B) {
 
 // BenchmarkCustomRules measures what rules of an operator add: x-none is how many times the processor time a request takes with them.
 func BenchmarkCustomRules(b *testing.B) {
-	for _, c := range Cases()[:4] {
+	for _, c := range mix.Cases()[:4] {
 		var none Measured
 		for _, n := range []int{0, 1000} {
 			b.Run(fmt.Sprintf("case=%s/rules=%d", c.Name, n), func(b *testing.B) {
@@ -200,7 +201,7 @@ func TestCustomRules(t *testing.T) {
 // TestMeasure shows that the numbers are those of the requests.
 func TestMeasure(t *testing.T) {
 	set := load(t, parity.Candidate(), crsPolicy(t, 1))
-	requests := Cases()[1].Attacks(distinct, 1)
+	requests := judged(mix.Cases()[1].Attacks(distinct, 1))
 	m, err := Measure(set, requests, distinct+10, time.Minute)
 	if err != nil {
 		t.Fatal(err)

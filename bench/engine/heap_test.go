@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"gatehouse/bench/mix"
 	"gatehouse/rules/parity"
 )
 
@@ -16,7 +17,7 @@ func TestHeapFlat(t *testing.T) {
 		total = 1_000_000
 	}
 	set := load(t, parity.Candidate(), crsPolicy(t, 1))
-	cases := Cases()[:4] // the small ones
+	cases := mix.Cases()[:4] // the small ones
 	const batch = 500
 	seed := uint64(1 << 40)
 	var heaps []uint64
@@ -24,9 +25,9 @@ func TestHeapFlat(t *testing.T) {
 		for done := 0; done < total/4; done += batch {
 			seed++
 			c := cases[seed%uint64(len(cases))]
-			requests := c.Benign(batch, seed)
+			requests := judged(c.Benign(batch, seed))
 			if seed/uint64(len(cases))%2 == 0 {
-				requests = c.Attacks(batch, seed)
+				requests = judged(c.Attacks(batch, seed))
 			}
 			for i := range requests {
 				if _, err := requests[i].Judge(set); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"gatehouse/bench/mix"
 	"gatehouse/rules"
 	"gatehouse/rules/parity"
 )
@@ -48,10 +49,10 @@ func TestWorkloads(t *testing.T) {
 		"static": {400, 800}, "search": {400, 800}, "form": {600, 1400}, "json340": {600, 1200}, "json9k": {9 << 10, 11 << 10},
 		"multipart100k": {100 << 10, 104 << 10}, "xml10k": {10 << 10, 12 << 10},
 	}
-	for _, c := range Cases() {
+	for _, c := range mix.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
 			seen := make(map[string]bool)
-			for _, r := range c.Benign(distinct, 1) {
+			for _, r := range judged(c.Benign(distinct, 1)) {
 				seen[r.Target+string(r.Body)] = true
 				if size := r.Size(); size < sizes[c.Name][0] || size > sizes[c.Name][1] {
 					t.Fatalf("%d bytes, want %v", size, sizes[c.Name])
@@ -65,7 +66,7 @@ func TestWorkloads(t *testing.T) {
 				t.Errorf("%d distinct requests, want %d", len(seen), distinct)
 			}
 			refused := 0
-			for _, r := range c.Attacks(distinct, 1) {
+			for _, r := range judged(c.Attacks(distinct, 1)) {
 				result, err := r.Judge(set)
 				if err != nil {
 					t.Fatal(err)
@@ -78,6 +79,25 @@ func TestWorkloads(t *testing.T) {
 			}
 			if refused != distinct {
 				t.Errorf("%d of %d attacks are refused", refused, distinct)
+			}
+		})
+	}
+}
+
+// TestMixes shows of what is sent to whole gateways that no benign request is refused, and every attack.
+func TestMixes(t *testing.T) {
+	const judgedOf = 200
+	paranoia := map[string]int{"plain": 4}
+	for _, m := range mix.Mixes() {
+		t.Run(m.Name, func(t *testing.T) {
+			set := load(t, parity.Candidate(), crsPolicy(t, max(1, paranoia[m.Name])))
+			m.Count = judgedOf
+			all := m.Requests(1)
+			for i, r := range judged(all) {
+				result, err := r.Judge(set)
+				if err != nil || (result.Interruption != nil) != all[i].Attack {
+					t.Fatalf("attack %v: %v, %+v\n%.2000s", all[i].Attack, err, result, all[i].Wire())
+				}
 			}
 		})
 	}

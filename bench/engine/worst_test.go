@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/bench/mix"
 	"gatehouse/rules"
 	"gatehouse/rules/parity"
 )
@@ -41,12 +42,12 @@ func hostiles(t *testing.T, policy rules.Policy, nth int) []hostile {
 		t.Fatalf("only %d patterns", len(patterns))
 	}
 	out := []hostile{
-		{shape: "random bytes", make: func(s source, size int) string { return string(s.bytes(size)) }},
-		{shape: "random words", make: func(s source, size int) string { return s.sized(size)[:size] }},
-		{shape: "random letters", make: func(s source, size int) string { return s.hex(size) }},
+		{shape: "random bytes", make: func(s source, size int) string { return string(s.Bytes(size)) }},
+		{shape: "random words", make: func(s source, size int) string { return s.Sized(size)[:size] }},
+		{shape: "random letters", make: func(s source, size int) string { return s.Hex(size) }},
 		{shape: "punctuation", make: func(s source, size int) string {
 			const marks = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \n"
-			b := s.bytes(size)
+			b := s.Bytes(size)
 			for i := range b {
 				b[i] = marks[int(b[i])%len(marks)]
 			}
@@ -63,7 +64,7 @@ func hostiles(t *testing.T, policy rules.Policy, nth int) []hostile {
 
 // hostileRequest carries a text as the field of a form.
 func hostileRequest(s source, text string) Request {
-	return s.request("POST", "/contact", "application/x-www-form-urlencoded", []byte("name=Ann&message="+url.QueryEscape(text)))
+	return judged([]mix.Request{s.Request("POST", "/contact", "application/x-www-form-urlencoded", []byte("name=Ann&message="+url.QueryEscape(text)))})[0]
 }
 
 // measuredHostile is what a hostile text of each size took.

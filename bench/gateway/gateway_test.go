@@ -19,17 +19,18 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/bench/engine"
+	"gatehouse/bench/mix"
 	"gatehouse/proxy"
 	"gatehouse/proxy/proxytest"
 )
 
-// cases are the kinds of requests of package engine that are measured.
+// cases are the kinds of requests that are measured.
 var cases = []string{"static", "search", "form", "json340"}
 
 // BenchmarkExchange is one request and its reply on a connection that is kept, the client and the upstream included: they
 // are the same for all, and make no allocations. cpu-ns is the processor time of all three.
 func BenchmarkExchange(b *testing.B) {
-	for _, c := range engine.Cases() {
+	for _, c := range mix.Cases() {
 		requests := wire(c)
 		if requests == nil {
 			continue
@@ -68,21 +69,14 @@ func BenchmarkExchange(b *testing.B) {
 }
 
 // wire is a thousand distinct requests of a kind as they are sent, nil if the kind is not measured.
-func wire(c engine.Case) [][]byte {
+func wire(c mix.Case) [][]byte {
 	for _, name := range cases {
 		if c.Name != name {
 			continue
 		}
 		var out [][]byte
 		for _, r := range c.Benign(1000, 3) {
-			var buf bytes.Buffer
-			fmt.Fprintf(&buf, "%s %s HTTP/1.1\r\n", r.Method, r.Target)
-			for _, h := range r.Headers {
-				fmt.Fprintf(&buf, "%s: %s\r\n", h.Name, h.Value)
-			}
-			buf.WriteString("\r\n")
-			buf.Write(r.Body)
-			out = append(out, buf.Bytes())
+			out = append(out, r.Wire())
 		}
 		return out
 	}
@@ -192,7 +186,7 @@ upstreams: [{ name: shop, url: "%s", allow_loopback: true }]
 applications: [{ name: shop, hosts: ["*"], mode: block, upstream: shop }]
 `, s.URL))
 	sent := 0
-	for _, c := range engine.Cases() {
+	for _, c := range mix.Cases() {
 		requests := wire(c)
 		if len(requests) > 100 {
 			requests = requests[:100]

@@ -1,4 +1,4 @@
-package engine
+package mix
 
 import (
 	"encoding/hex"
@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// source makes the parts of requests, the same ones for the same seed.
-type source struct {
+// Source makes the parts of requests, the same ones for the same seed. It is not for use by several goroutines at once.
+type Source struct {
 	*rand.Rand
 	fresh bool // names of fields, and browsers, are such that never come again
 }
 
-func newSource(seed uint64) source { return source{Rand: rand.New(rand.NewPCG(seed, 0x62656e6368))} }
+// NewSource gives a source that makes the same as others of that seed.
+func NewSource(seed uint64) Source { return Source{Rand: rand.New(rand.NewPCG(seed, 0x62656e6368))} }
 
 // name is that of a field, or of a browser.
-func (s source) name(name string) string {
+func (s Source) name(name string) string {
 	if s.fresh {
-		return name + "_" + s.hex(8)
+		return name + "_" + s.Hex(8)
 	}
 	return name
 }
@@ -39,23 +40,26 @@ vase velvet vintage violet walnut warm water wax wheat white wide willow window 
 
 var syllables = strings.Fields("ba be bo da de do fa fe ga go ha he ja jo ka ke ki la le li lo ma mi mo na ne ni no pa pe pi po ra re ri ro sa se si so ta te ti to va ve vi vo wa we za zo")
 
-// word is one that stands in a list, or one that nobody ever wrote.
-func (s source) word() string {
+// Syllable is one of those that words are made of.
+func (s Source) Syllable() string { return syllables[s.IntN(len(syllables))] }
+
+// Word is one that stands in a list, or one that nobody ever wrote.
+func (s Source) Word() string {
 	if s.IntN(3) > 0 {
 		return plainWords[s.IntN(len(plainWords))]
 	}
 	var b strings.Builder
 	for range 2 + s.IntN(3) {
-		b.WriteString(syllables[s.IntN(len(syllables))])
+		b.WriteString(s.Syllable())
 	}
 	return b.String()
 }
 
-// text is n words, as people write them.
-func (s source) text(n int) string {
+// Text is n words, as people write them.
+func (s Source) Text(n int) string {
 	var b strings.Builder
 	for i := range n {
-		w := s.word()
+		w := s.Word()
 		switch {
 		case i == 0:
 			w = strings.ToUpper(w[:1]) + w[1:]
@@ -70,17 +74,18 @@ func (s source) text(n int) string {
 	return b.String()
 }
 
-// sized is text of about so many bytes.
-func (s source) sized(bytes int) string {
+// Sized is text of about so many bytes.
+func (s Source) Sized(bytes int) string {
 	var b strings.Builder
 	for b.Len() < bytes {
-		b.WriteString(s.text(8 + s.IntN(8)))
+		b.WriteString(s.Text(8 + s.IntN(8)))
 		b.WriteString(". ")
 	}
 	return strings.TrimSpace(b.String())
 }
 
-func (s source) hex(n int) string {
+// Hex is a number of n hexadecimal digits.
+func (s Source) Hex(n int) string {
 	b := make([]byte, (n+1)/2)
 	for i := range b {
 		b[i] = byte(s.IntN(256))
@@ -88,7 +93,8 @@ func (s source) hex(n int) string {
 	return hex.EncodeToString(b)[:n]
 }
 
-func (s source) bytes(n int) []byte {
+// Bytes are n bytes of any value.
+func (s Source) Bytes(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(s.IntN(256))
@@ -96,9 +102,9 @@ func (s source) bytes(n int) []byte {
 	return b
 }
 
-// attack is one that CRS refuses at paranoia level 1, with parts that are different each time.
-func (s source) attack() string {
-	n, w, host := s.IntN(100_000), s.word(), fmt.Sprintf("198.51.100.%d", s.IntN(256))
+// Attack is one that CRS refuses at paranoia level 1, with parts that are different each time.
+func (s Source) Attack() string {
+	n, w, host := s.IntN(100_000), s.Word(), fmt.Sprintf("198.51.100.%d", s.IntN(256))
 	switch s.IntN(16) {
 	case 0:
 		return fmt.Sprintf("%d' OR '%d'='%d", n, n, n)

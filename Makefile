@@ -81,6 +81,16 @@ parity: setup ## the compiled engine against the reference on everything there i
 bench-engine: setup ## measure the engine against the reference, into bench/engine/results: an hour
 	BENCHSTAT="go tool -modfile=$(CURDIR)/.ci/tools/go.mod benchstat" bench/engine/record $(BENCH_COUNT)
 
+.PHONY: bench
+bench: setup ## measure the gateway beside other servers, which it installs, into bench/recorded: an hour
+	@bench/install
+	@go run ./bench/compare
+
+.PHONY: bench-quick
+bench-quick: setup ## the same with what says most, in under 3 minutes
+	@bench/install
+	@go run ./bench/compare -quick
+
 .PHONY: e2e
 e2e: setup ## end-to-end tests with real clients (build tag e2e)
 	@packages=$$(.ci/e2e-packages); $(GOTEST) -tags e2e -count=1 -timeout 20m $$packages

@@ -5,8 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 
+	"gatehouse/proxy/buffer"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
@@ -145,15 +145,10 @@ func (x *exchange) upstreamFailed(err error) {
 	x.refuse()
 }
 
-// copyBuffers are the buffers of replies on their way to clients.
-var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
 // deliver sends the reply to the client. What has no known length, and every event stream, is flushed as it comes.
 func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 	h := x.writer.Header()
-	for name, values := range replyHeaders(reply.Header) {
-		h[name] = values
-	}
+	addReplyHeaders(h, "", reply.Header)
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // the HTTP/2 server must not guess one
 	}
@@ -164,12 +159,12 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 	if flush {
 		x.writer.flush()
 	}
-	buffer := copyBuffers.Get().(*[32 << 10]byte)
-	defer copyBuffers.Put(buffer)
+	through := buffer.Borrow()
+	defer through.Return()
 	for {
-		n, err := content.Read(buffer[:])
+		n, err := content.Read(through[:])
 		if n > 0 {
-			if _, writeErr := x.writer.Write(buffer[:n]); writeErr != nil {
+			if _, writeErr := x.writer.Write(through[:n]); writeErr != nil {
 				x.clientGone()
 				return
 			}
@@ -185,9 +180,7 @@ func (x *exchange) deliver(reply *http.Response, content io.Reader) {
 			return
 		}
 	}
-	for name, values := range replyHeaders(reply.Trailer) {
-		h[http.TrailerPrefix+name] = values
-	}
+	addReplyHeaders(h, http.TrailerPrefix, reply.Trailer)
 }
 
 // endUpload makes the reply the last on an HTTP/1.1 connection whose upload has not ended: what is left of it must not
@@ -198,21 +191,19 @@ func (x *exchange) endUpload() {
 	}
 }
 
-// replyHeaders gives the end-to-end fields of an upstream's reply, or of its trailer. An incident is the gateway's alone to tell: a client
+// addReplyHeaders adds the end-to-end fields of an upstream's reply, or of its trailer, under prefix. An incident is the gateway's alone to tell: a client
 // that was told of one by an upstream would ask for what no record holds.
-func replyHeaders(from http.Header) http.Header {
+func addReplyHeaders(to http.Header, prefix string, from http.Header) {
 	named := connectionNamed(from["Connection"])
-	h := make(http.Header, len(from))
 	for name, values := range from {
 		switch name {
 		case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", reply.IncidentHeader:
 		default:
 			if !named[name] {
-				h[name] = values
+				to[prefix+name] = values
 			}
 		}
 	}
-	return h
 }
 
 // connectionNamed gives the fields that Connection removes from a reply, nil if there are none.

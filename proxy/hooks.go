@@ -42,7 +42,7 @@ var earlyReasons = map[int]event.Reason{
 func (s *Server) refusedEarly(info *listener.ConnInfo, status int, detail string) []byte {
 	e := s.earlyEvent(info, status, detail)
 	s.metrics.refused.WithLabelValues(info.Listener, string(e.Reason)).Inc()
-	s.metrics.requests.WithLabelValues(other, other, statusLabel(status), "gateway").Inc()
+	s.metrics.requests.WithLabelValues(other, other, statusLabel(knownStatus(status)), "gateway").Inc()
 	s.records.Event(e)
 	s.records.Access(&event.Access{
 		Time: e.Time, Incident: e.Incident, Client: e.Client, ClientPort: e.ClientPort, Listener: e.Listener, Status: status,

@@ -24,6 +24,7 @@ type metrics struct {
 	inspectionDuration *prometheus.HistogramVec
 	verdicts           *prometheus.CounterVec
 	ruleMatches        *prometheus.CounterVec
+	matches            counters[int] // of ruleMatches, by rule
 	evaluations        *prometheus.CounterVec
 	disagreements      prometheus.Counter
 	samplesDropped     prometheus.Counter
@@ -82,6 +83,7 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held fu
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_policy_age_seconds", Help: "Time since the served configuration was loaded."},
 			func() float64 { return policyAge().Seconds() }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.matches.make = func(rule int) prometheus.Counter { return m.ruleMatches.WithLabelValues(strconv.Itoa(rule)) }
 	for _, result := range engine.Results() {
 		m.evaluations.WithLabelValues(string(result))
 	}
@@ -100,12 +102,32 @@ type appMetrics struct {
 	m          *metrics
 	duration   prometheus.Observer
 	phases     [6]prometheus.Observer
+	requests   counters[answered]
+	verdicts   counters[judgement]
 }
+
+// answered is what gatehouse_requests_total tells apart for one route; judgement is that of gatehouse_verdicts_total.
+type (
+	answered struct {
+		status int
+		by     string
+	}
+	judgement struct {
+		verdict event.Verdict
+		reason  event.Reason
+	}
+)
 
 func (m *metrics) forRoute(app, route string) *appMetrics {
 	a := &appMetrics{app: app, route: route, m: m, duration: m.requestDuration.WithLabelValues(app, route)}
 	for p := 1; p < len(a.phases); p++ {
 		a.phases[p] = m.inspectionDuration.WithLabelValues(app, strconv.Itoa(p))
+	}
+	a.requests.make = func(x answered) prometheus.Counter {
+		return m.requests.WithLabelValues(app, route, statusLabel(x.status), x.by)
+	}
+	a.verdicts.make = func(x judgement) prometheus.Counter {
+		return m.verdicts.WithLabelValues(app, string(x.verdict), string(x.reason))
 	}
 	return a
 }
@@ -121,9 +143,9 @@ func (m *metrics) touch(app string) {
 
 // observe counts a finished request.
 func (a *appMetrics) observe(x *event.Access, o *inspect.Outcome) {
-	a.m.requests.WithLabelValues(a.app, a.route, statusLabel(x.Status), x.AnsweredBy).Inc()
+	a.requests.of(answered{knownStatus(x.Status), x.AnsweredBy}).Inc()
 	a.duration.Observe(x.Duration.Seconds())
-	a.m.verdicts.WithLabelValues(a.app, string(x.Verdict), string(x.Reason)).Inc()
+	a.verdicts.of(judgement{x.Verdict, x.Reason}).Inc()
 	for _, u := range x.Uninspected {
 		a.m.uninspected.WithLabelValues(a.app, u.Cause).Inc()
 		a.m.uninspectedBytes.WithLabelValues(a.app, u.Cause).Add(float64(u.Bytes))
@@ -137,7 +159,7 @@ func (a *appMetrics) observe(x *event.Access, o *inspect.Outcome) {
 		}
 	}
 	for _, match := range o.Result.Matches {
-		a.m.ruleMatches.WithLabelValues(strconv.Itoa(match.Rule)).Inc()
+		a.m.matches.of(match.Rule).Inc()
 	}
 }
 
@@ -159,9 +181,17 @@ func (e *engineMetrics) Evaluated(r engine.Result) { e.evaluations[r].Inc() }
 func (e *engineMetrics) Disagreed()                { e.disagreements.Inc() }
 func (e *engineMetrics) SampleDropped()            { e.samplesDropped.Inc() }
 
-// statusLabel gives a status as a label: a reply can only carry the statuses of HTTP.
-func statusLabel(status int) string {
+// knownStatus is the status if it is one of HTTP's, else 0: an upstream must not decide how many there are.
+func knownStatus(status int) int {
 	if status < 100 || status > 599 {
+		return 0
+	}
+	return status
+}
+
+// statusLabel gives a known status as a label.
+func statusLabel(status int) string {
+	if status == 0 {
 		return other
 	}
 	return strconv.Itoa(status)

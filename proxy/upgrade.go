@@ -56,9 +56,7 @@ func (x *exchange) upgrade() {
 	}
 	x.writer.Header().Set("Connection", "Upgrade")
 	x.writer.Header().Set("Upgrade", "websocket")
-	for name, values := range replyHeaders(response.Header) {
-		x.writer.Header()[name] = values
-	}
+	addReplyHeaders(x.writer.Header(), "", response.Header)
 	x.writer.WriteHeader(http.StatusSwitchingProtocols)
 	client, buffered, err := http.NewResponseController(x.writer.ResponseWriter).Hijack()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"gatehouse/proxy/buffer"
 	"gatehouse/rules"
 )
 
@@ -78,7 +79,9 @@ func (b *body) read(encodings []string, limit int64) error {
 		target, from = b.decoded, d
 		defer func() { b.consumed = d.source.n }()
 	}
-	n, err := io.Copy(target, io.LimitReader(from, limit+1))
+	through := buffer.Borrow()
+	defer through.Return()
+	n, err := io.CopyBuffer(target, io.LimitReader(from, limit+1), through[:])
 	if err != nil {
 		return err
 	}

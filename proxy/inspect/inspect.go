@@ -481,16 +481,11 @@ func (c *countingReader) Read(p []byte) (int, error) {
 // RequestHeaders gives the header fields of a request as the rules see them, Host first and the others in the order
 // of their names. In HTTP/2 a Host field may stand beside the authority, which it equals; it is one field here.
 func RequestHeaders(r *http.Request) []rules.Header {
-	list := []rules.Header{{Name: "Host", Value: r.Host}}
+	list := append(make([]rules.Header, 0, len(r.Header)+2), rules.Header{Name: "Host", Value: r.Host})
 	if len(r.TransferEncoding) > 0 { // net/http has taken it out of the header
 		list = append(list, rules.Header{Name: "Transfer-Encoding", Value: strings.Join(r.TransferEncoding, ", ")})
 	}
-	for _, h := range headerList(r.Header) {
-		if h.Name != "Host" {
-			list = append(list, h)
-		}
-	}
-	return list
+	return appendHeaders(list, r.Header, "Host")
 }
 
 // BodyEnded says whether the client has sent all of its body.

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 
 	"gatehouse/rules"
 )
@@ -99,11 +99,20 @@ func (i *Inspection) replyType(h http.Header) bool {
 
 // headerList gives the fields of h as the rules see them, in the order of their names.
 func headerList(h http.Header) []rules.Header {
-	list := make([]rules.Header, 0, len(h))
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		for _, v := range h[name] {
+	return appendHeaders(make([]rules.Header, 0, len(h)), h, "")
+}
+
+// appendHeaders appends the fields of h, but for one, in the order of their names; those of one name stay in their order.
+func appendHeaders(list []rules.Header, h http.Header, except string) []rules.Header {
+	first := len(list)
+	for name, values := range h {
+		if name == except {
+			continue
+		}
+		for _, v := range values {
 			list = append(list, rules.Header{Name: name, Value: v})
 		}
 	}
+	slices.SortStableFunc(list[first:], func(a, b rules.Header) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }

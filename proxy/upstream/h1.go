@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"gatehouse/proxy/buffer"
 )
 
 const (
@@ -196,26 +198,24 @@ func (x *exchange) runUpload() {
 	}
 }
 
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
 // writeBody sends the body as it comes and flushes.
 func (x *exchange) writeBody() error {
 	if x.body == nil {
 		return x.conn.bw.Flush()
 	}
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	through := buffer.Borrow()
+	defer through.Return()
 	length := x.req.HTTP.ContentLength
 	chunked := length < 0
 	var sent int64
 	for {
-		n, err := x.body.Read(*buf)
+		n, err := x.body.Read(through[:])
 		if n > 0 {
 			sent += int64(n)
 			if !chunked && sent > length {
 				return bodyError{ErrBodyLength}
 			}
-			if werr := x.writePart((*buf)[:n], chunked); werr != nil {
+			if werr := x.writePart(through[:n], chunked); werr != nil {
 				return werr
 			}
 		}

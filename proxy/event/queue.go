@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"sync"
+	"time"
 )
 
 // putResult is what became of a line.
@@ -19,14 +20,16 @@ const (
 // at once: a slow or blocked output never holds up a request.
 type queue struct {
 	out     output
-	limit   int // bytes that wait
+	limit   int           // bytes that wait
+	gather  time.Duration // how long lines that are not urgent wait for others
 	written func(batch []byte, n int, err error)
 
 	mu     sync.Mutex // guards buf and closed
 	buf    []byte
 	closed bool
 
-	wake    chan struct{} // holds one
+	wake    chan struct{} // holds one: lines wait
+	urgent  chan struct{} // holds one: a line waits that is to be written now
 	request chan request
 	stop    chan struct{} // closed by close
 	done    chan struct{} // closed when the goroutine has ended
@@ -46,11 +49,11 @@ const (
 	reopen
 )
 
-// newQueue starts the goroutine. written is told about each batch: n bytes of it were written.
-func newQueue(out output, limit int, written func(batch []byte, n int, err error)) *queue {
+// newQueue starts the goroutine. Lines that are not urgent wait up to gather for others. written is told about each batch: n bytes of it were written.
+func newQueue(out output, limit int, gather time.Duration, written func(batch []byte, n int, err error)) *queue {
 	q := &queue{
-		out: out, limit: limit, written: written,
-		wake: make(chan struct{}, 1), request: make(chan request), stop: make(chan struct{}), done: make(chan struct{}),
+		out: out, limit: limit, gather: gather, written: written,
+		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), request: make(chan request), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go q.run()
 	return q
@@ -74,19 +77,36 @@ func (q *queue) put(line []byte, urgent bool) putResult {
 	}
 	q.buf = append(q.buf, line...)
 	q.mu.Unlock()
+	signal := q.wake
+	if urgent {
+		signal = q.urgent
+	}
 	select {
-	case q.wake <- struct{}{}:
+	case signal <- struct{}{}:
 	default:
 	}
 	return queued
 }
 
+// gatherTime is how long an access record waits for others to be written with it: to wake the goroutine and to write for
+// each would cost a request more than the record itself.
+const gatherTime = 5 * time.Millisecond
+
 func (q *queue) run() {
 	defer close(q.done)
 	var spare []byte
+	wake := q.wake
+	gathered := time.NewTimer(q.gather)
+	defer gathered.Stop()
 	for {
 		select {
-		case <-q.wake:
+		case <-wake:
+			gathered.Reset(q.gather)
+			wake = nil // until what was gathered is written
+		case <-gathered.C:
+			spare = q.drain(spare)
+			wake = q.wake
+		case <-q.urgent:
 			spare = q.drain(spare)
 		case r := <-q.request:
 			spare = q.drain(spare)

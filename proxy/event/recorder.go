@@ -258,7 +258,7 @@ func (r *Recorder) open(s config.Sink) (*queue, error) {
 }
 
 func (r *Recorder) queue(out output) *queue {
-	return newQueue(out, r.opts.QueueBytes, func(batch []byte, n int, err error) {
+	return newQueue(out, r.opts.QueueBytes, gatherTime, func(batch []byte, n int, err error) {
 		if err == nil {
 			return
 		}

@@ -15,12 +15,16 @@ func FuzzOutgoing(f *testing.F) {
 	for _, name := range []string{
 		"X-Forwarded-For", "X_Forwarded_For", "Forwarded", "X-Real-IP", "True-Client-IP", "X-Forwarded-Prefix", "X-Amzn-Mtls-Clientcert",
 		"X-Gatehouse-Client", "Content-Length", "Transfer--Encoding", "Upgrade", "X-Request-Id", "Cookie", "X-A",
+		"X.Forwarded.For", "Client-Ip", "X-Original-Url", "Content_Type", "Client-Cert",
 	} {
 		f.Add(name, "6.6.6.6", "203.0.113.9", name, "203.0.113.9", 1)
 		f.Add(name, "for=6.6.6.6", "", "close, X-Forwarded-For", "6.6.6.6, [2001:db8::9]:4711, 198.51.100.1", 2)
 	}
 	f.Fuzz(func(t *testing.T, name, first, second, connection, forwardedFor string, n int) {
 		n = (n & 0x7fffffff) % 4
+		if got, want := plainName(name), http.CanonicalHeaderKey(strings.Map(dashed, name)); got != want {
+			t.Fatalf("plainName(%q) is %q, want %q", name, got, want)
+		}
 		for _, peer := range []string{"10.0.0.1:1", "203.0.113.200:1"} {
 			h := http.Header{}
 			h["X-Forwarded-For"] = []string{forwardedFor}
@@ -62,11 +66,19 @@ func checkFuzzed(t *testing.T, r *Resolver, in Inbound) {
 		case hopByHop, ours:
 			t.Fatalf("%s left", key)
 		case forwarding:
-			written := name == xForwardedFor || name == xForwardedProto || name == xForwardedPort || name == xForwardedHost || name == xRealIP
+			written := name == xForwardedFor || name == xForwardedProto || name == xForwardedPort || name == xForwardedHost
 			if key != name || !vouchedFor(name) || !trusted && !written {
 				t.Fatalf("%s left", key)
 			}
-		case endToEnd, protected, requestID:
+		case address:
+			if key != name || !trusted && name != xRealIP || out.Header[key][0] != out.Client.Addr.Addr().String() {
+				t.Fatalf("%s: %q left", key, out.Header[key])
+			}
+		case protected, requestID:
+			if key != name {
+				t.Fatalf("%s left", key)
+			}
+		case endToEnd:
 		}
 	}
 }

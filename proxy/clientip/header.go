@@ -16,8 +16,6 @@ const (
 	xForwardedPort  = "X-Forwarded-Port"
 	xForwardedProto = "X-Forwarded-Proto"
 	xRealIP         = "X-Real-Ip"
-	xClientIP       = "X-Client-Ip"
-	trueClientIP    = "True-Client-Ip"
 	xRequestID      = "X-Request-Id"
 	forwarded       = "Forwarded"
 )
@@ -37,8 +35,8 @@ type Outbound struct {
 	RequestID string // as sent in X-Request-Id
 	Scheme    string // as sent in X-Forwarded-Proto: what the client spoke to the first proxy of ours
 	Client    Client
-	// Removed counts forwarding headers that were deleted: an untrusted peer sent them, they were spelled with
-	// underscores, or nobody vouches for them.
+	// Removed counts headers that were deleted: forwarding headers that an untrusted peer sent or nobody vouches for, and
+	// others than endToEnd ones in another spelling.
 	Removed int
 	// Malformed says why the request must be refused, empty if nothing speaks against it.
 	Malformed string
@@ -58,24 +56,35 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 		out.Malformed = "Connection lists more than " + strconv.Itoa(maxConnection) + " elements"
 	}
 
+	client := []string{out.Client.Addr.Addr().String()}
+
 	for key, values := range in.Header {
 		name := plainName(key)
+		keep := key == name
 		switch classify(name) {
 		case hopByHop, requestID:
-		case forwarding:
-			if !trusted || key != name || !vouchedFor(name) {
-				out.Removed++
-				continue
-			}
-			out.Header[key] = values
-		case ours:
-			out.Removed++
-		case endToEnd, protected:
+			continue
+		case endToEnd:
 			if !named[name] {
 				out.Header[key] = values
 			}
+			continue
+		case protected:
+		case forwarding:
+			keep = keep && trusted && vouchedFor(name)
+		case address:
+			keep = keep && trusted
+			values = client
+		case ours:
+			keep = false
 		}
+		if !keep {
+			out.Removed++
+			continue
+		}
+		out.Header[key] = values
 	}
+	out.Header[xRealIP] = client
 	if in.GRPC && acceptsTrailers(in.Header["Te"]) {
 		out.Header["Te"] = []string{"trailers"}
 	}
@@ -87,10 +96,10 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 // X-Forwarded-* they pass on as a client wrote them.
 func vouchedFor(name string) bool {
 	switch name {
-	case xForwardedFor, xForwardedProto, xForwardedPort, xForwardedHost, forwarded, xRealIP, xClientIP, trueClientIP:
+	case xForwardedFor, xForwardedProto, xForwardedPort, xForwardedHost, forwarded:
 		return true
 	}
-	return strings.HasPrefix(name, "X-Amzn-Mtls-")
+	return namesCertificate(name)
 }
 
 // setForwarded sets the headers that say who the client is and what it asked for. Of what a trusted proxy sent, its
@@ -123,15 +132,8 @@ func (r *Resolver) setForwarded(out *Outbound, in Inbound, trusted bool) {
 	h[xForwardedProto] = []string{out.Scheme}
 	h[xForwardedPort] = []string{strconv.Itoa(int(port))}
 	h[xForwardedHost] = []string{in.Host}
-	client := out.Client.Addr.Addr()
-	h[xRealIP] = []string{client.String()}
-	for _, name := range []string{xClientIP, trueClientIP} {
-		if _, ok := h[name]; ok {
-			h[name] = h[xRealIP]
-		}
-	}
 	if _, ok := h[forwarded]; ok {
-		h[forwarded] = []string{forwardedElement(client, out.Scheme)}
+		h[forwarded] = []string{forwardedElement(out.Client.Addr.Addr(), out.Scheme)}
 	}
 
 	out.RequestID = single(in.Header[xRequestID])

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,45 +124,79 @@ func (s *sender) send(t *testing.T, g *gateway, id string, fields []string) *wir
 	return got[0]
 }
 
-// TestTrust sends every forwarding header in every spelling, once and twice, with and without a Connection field that
-// names it, through every topology. What the client made up reaches the upstream nowhere, and the client is the true one
-// there and in the log.
-func TestTrust(t *testing.T) {
+// dashes are ways to write the marks in a header name that upstreams take for the same, the right one first.
+var dashes = []func(string) string{
+	func(s string) string { return s },
+	func(s string) string { return strings.ReplaceAll(s, "-", "_") },
+	func(s string) string { return strings.Replace(s, "-", "_", 1) },
+	func(s string) string { return strings.ReplaceAll(s, "-", ".") },
+	func(s string) string { return strings.ReplaceAll(s, "-", "~") },
+}
+
+// spellings lists names in every case and with every mark (the first ways are the usual ones), and the names of others
+// in one case. What is respelled may be sent only so: with its dashes it is the client's to send.
+func spellings() []string {
 	families := []string{
 		"Forwarded", "X-Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server",
 		"X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Real-IP", "X-Client-IP", "True-Client-IP", "X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Subject",
 		"X-Gatehouse-Incident", "X-Gatehouse-Client",
 	}
-	spellings := []func(string) string{func(s string) string { return s }, strings.ToLower, strings.ToUpper}
-	underscores := []func(string) string{
-		func(s string) string { return s },
-		func(s string) string { return strings.ReplaceAll(s, "-", "_") },
-		func(s string) string { return strings.Replace(s, "-", "_", 1) },
+	more := []string{
+		"Client-IP", "X-Cluster-Client-IP", "X-Originating-IP", "X-Remote-IP", "X-Remote-Addr", "X-ProxyUser-IP", "X-Original-Forwarded-For",
+		"X-Envoy-External-Address", "WL-Proxy-Client-IP", "CF-Connecting-IP", "CF-Connecting-IPv6", "Fastly-Client-IP", "Fly-Client-IP",
+		"X-Azure-ClientIP", "X-Azure-SocketIP", "X-AppEngine-User-IP", "X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Original-Host",
+		"X-Host", "X-HTTP-Host-Override", "X-Envoy-Original-Path", "X-WAWS-Unencoded-URL",
 	}
+	respelled := []string{"Content-Type", "Content-Encoding", "Accept-Language", "User-Agent", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"}
+	var list []string
+	add := func(name string) {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	for _, family := range families {
+		for _, spell := range []func(string) string{func(s string) string { return s }, strings.ToLower, strings.ToUpper} {
+			for _, dash := range dashes {
+				add(dash(spell(family)))
+			}
+		}
+	}
+	for _, name := range more {
+		for _, dash := range dashes {
+			add(dash(name))
+		}
+	}
+	for _, name := range respelled {
+		for _, dash := range dashes[1:] {
+			add(dash(name))
+		}
+	}
+	return list
+}
+
+// TestTrust sends every forwarding header in every spelling, once and twice, with and without a Connection field that
+// names it, through every topology. What the client made up reaches the upstream nowhere, and the client is the true one
+// there and in the log.
+func TestTrust(t *testing.T) {
 	g := start(t)
 	clients := map[string]string{} // by request ID
 	for _, top := range topologies() {
 		t.Run(top.name, func(t *testing.T) {
 			s := newSender(t, g, top)
-			for _, family := range families {
-				for _, spell := range spellings {
-					for _, underscore := range underscores {
-						for copies := 1; copies <= 2; copies++ {
-							for _, connection := range []string{"", "Connection: keep-alive, "} {
-								name := underscore(spell(family))
-								id := fmt.Sprintf("trust-%d", len(clients))
-								clients[id] = top.client
-								value := spoof
-								if family == "Forwarded" {
-									value = "for=" + spoof
-								}
-								fields := top.fields(name, value, copies)
-								if connection != "" {
-									fields = append(fields, connection+name)
-								}
-								s.check(t, s.send(t, g, id, fields), fields)
-							}
+			for _, name := range spellings() {
+				for copies := 1; copies <= 2; copies++ {
+					for _, connection := range []string{"", "Connection: keep-alive, "} {
+						id := fmt.Sprintf("trust-%d", len(clients))
+						clients[id] = top.client
+						value := spoof
+						if strings.EqualFold(name, "Forwarded") {
+							value = "for=" + spoof
 						}
+						fields := top.fields(name, value, copies)
+						if connection != "" {
+							fields = append(fields, connection+name)
+						}
+						s.check(t, s.send(t, g, id, fields), fields)
 					}
 				}
 			}
@@ -181,7 +216,7 @@ func (top *topology) check(t *testing.T, r *wiretest.Request, sent []string) {
 		if strings.Contains(f.Value, spoof) {
 			t.Errorf("%q: the upstream got %s: %q", sent, f.Name, f.Value)
 		}
-		if strings.Contains(f.Name, "_") || strings.HasPrefix(f.Name, "X-Gatehouse-") {
+		if strings.ContainsAny(f.Name, "_.~") || strings.HasPrefix(f.Name, "X-Gatehouse-") {
 			t.Errorf("%q: the upstream got %s", sent, f.Name)
 		}
 	}

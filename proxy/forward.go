@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatehouse/proxy/buffer"
+	"gatehouse/proxy/clientip"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
@@ -59,12 +60,7 @@ func (x *exchange) roundTrip(body io.ReadCloser, length int64) (*http.Response, 
 func (x *exchange) outgoing(body io.ReadCloser, length int64) *upstream.Request {
 	rewrite := &x.route.config.Rewrite
 	h := x.out.Header
-	for _, name := range rewrite.RemoveHeaders {
-		h.Del(name)
-	}
-	for name, value := range rewrite.SetHeaders {
-		h.Set(name, value)
-	}
+	rewriteHeader(h, rewrite)
 	out := &http.Request{Method: x.request.Method, Header: h, Host: x.request.Host, ContentLength: length}
 	if rewrite.Host != "" {
 		out.Host = rewrite.Host
@@ -81,6 +77,29 @@ func (x *exchange) outgoing(body io.ReadCloser, length int64) *upstream.Request 
 		out.Trailer = x.request.Trailer
 	}
 	return &upstream.Request{HTTP: out.WithContext(x.request.Context()), Target: x.target(rewrite), Protocol: protocol}
+}
+
+// rewriteHeader removes and sets what the route says. A client's header of the same name ends here in every spelling that
+// an upstream may take for it.
+func rewriteHeader(h http.Header, rewrite *config.Rewrite) {
+	if len(rewrite.RemoveHeaders)+len(rewrite.SetHeaders) == 0 {
+		return
+	}
+	ends := map[string]bool{}
+	for _, name := range rewrite.RemoveHeaders {
+		ends[clientip.PlainName(name)] = true
+	}
+	for name := range rewrite.SetHeaders {
+		ends[clientip.PlainName(name)] = true
+	}
+	for key := range h {
+		if ends[clientip.PlainName(key)] {
+			delete(h, key)
+		}
+	}
+	for name, value := range rewrite.SetHeaders {
+		h.Set(name, value)
+	}
 }
 
 // countTrailer counts a trailer that was dropped: only what came after the whole body is known to have been sent.

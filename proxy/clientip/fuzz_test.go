@@ -22,8 +22,8 @@ func FuzzOutgoing(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, first, second, connection, forwardedFor string, n int) {
 		n = (n & 0x7fffffff) % 4
-		if got, want := plainName(name), http.CanonicalHeaderKey(strings.Map(dashed, name)); got != want {
-			t.Fatalf("plainName(%q) is %q, want %q", name, got, want)
+		if got, want := PlainName(name), http.CanonicalHeaderKey(strings.Map(dashed, name)); got != want {
+			t.Fatalf("PlainName(%q) is %q, want %q", name, got, want)
 		}
 		for _, peer := range []string{"10.0.0.1:1", "203.0.113.200:1"} {
 			h := http.Header{}
@@ -61,7 +61,7 @@ func checkFuzzed(t *testing.T, r *Resolver, in Inbound) {
 		}
 	}
 	for key := range out.Header {
-		name := plainName(key)
+		name := PlainName(key)
 		switch classify(name) {
 		case hopByHop, ours:
 			t.Fatalf("%s left", key)

@@ -59,7 +59,7 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 	client := []string{out.Client.Addr.Addr().String()}
 
 	for key, values := range in.Header {
-		name := plainName(key)
+		name := PlainName(key)
 		keep := key == name
 		switch classify(name) {
 		case hopByHop, requestID:

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// class says what happens to a header on its way upstream. In another spelling (see plainName) only what is endToEnd
+// class says what happens to a header on its way upstream. In another spelling (see PlainName) only what is endToEnd
 // goes on.
 type class int
 
@@ -20,17 +20,17 @@ const (
 	requestID               // kept or generated
 )
 
-// plainName returns a header name in the form in which classify knows it: canonical case, and a dash for every other
+// PlainName returns a header name in the form in which names are compared: canonical case, and a dash for every other
 // mark. Upstreams that turn headers into variables (RFC 3875, section 4.1.18) write an underscore for the dash, some for
 // a dot too (PHP), some for whatever is neither letter nor digit: they cannot tell such names apart.
-func plainName(key string) string {
+func PlainName(key string) string {
 	if isPlain(key) {
 		return key
 	}
 	return http.CanonicalHeaderKey(strings.Map(dashed, key))
 }
 
-// isPlain reports whether plainName changes nothing, as with nearly all names.
+// isPlain reports whether PlainName changes nothing, as with nearly all names.
 func isPlain(key string) bool {
 	begins := true
 	for i := 0; i < len(key); i++ {
@@ -55,7 +55,7 @@ func isAlphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// classify takes a name as plainName returns it.
+// classify takes a name as PlainName returns it.
 func classify(name string) class {
 	switch name {
 	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings", "Proxy",
@@ -166,7 +166,7 @@ func connectionNamed(values []string) (named map[string]bool, refused int, ok bo
 			if elements++; elements > maxConnection {
 				return named, refused, false
 			}
-			name := plainName(strings.Trim(token, " \t"))
+			name := PlainName(strings.Trim(token, " \t"))
 			switch classify(name) {
 			case endToEnd:
 				if name == "" || name == "Close" {

@@ -8,7 +8,7 @@ func TestPlainName(t *testing.T) {
 		"x!real|ip": "X-Real-Ip", "X--Real-Ip": "X--Real-Ip", "Xreal-Ip": "Xreal-Ip", "9a-B": "9a-B", "": "", "-A": "-A", "-a": "-A", "A-": "A-",
 		"é": "-",
 	} {
-		if got := plainName(key); got != want {
+		if got := PlainName(key); got != want {
 			t.Errorf("%q: got %q, want %q", key, got, want)
 		}
 	}

@@ -52,7 +52,34 @@ func (x *exchange) admit() *inspect.Refusal {
 	case err != nil:
 		return &inspect.Refusal{Reason: event.PathRefused, Status: http.StatusBadRequest, Detail: err.Error()}
 	}
+	if refusal := x.overridden(found); refusal != nil {
+		return refusal
+	}
 	return x.classify()
+}
+
+// overrides are the headers by which clients ask some frameworks to take a request for one with another method.
+var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// overridden refuses a request that asks to be taken for one with another method, if that is never forwarded or does not
+// lead to the same route. Frameworks give such methods in upper case.
+func (x *exchange) overridden(found *route.Route) *inspect.Refusal {
+	for _, name := range overrides {
+		for _, value := range x.request.Header[name] {
+			method := strings.ToUpper(strings.TrimSpace(value))
+			if route.NeverForwarded(method) {
+				return &inspect.Refusal{Reason: event.MethodRefused, Status: http.StatusMethodNotAllowed, Detail: name + ": " + method + " is never forwarded"}
+			}
+			if method == "" {
+				continue
+			}
+			if _, other, _ := x.state.table.Find(x.host, x.path, method); other != found {
+				x.allow = found.Application.Methods(x.path.Canonical)
+				return &inspect.Refusal{Reason: event.MethodNoRoute, Status: http.StatusMethodNotAllowed, Detail: name + " names a method that the route does not take"}
+			}
+		}
+	}
+	return nil
 }
 
 // splitTarget cuts a request target (RFC 9112, section 3.2) into its path and its query, which keeps its question

@@ -100,6 +100,10 @@ func TestRoutesAndReplies(t *testing.T) {
 		{name: "TRACE in lower case", request: strings.Replace(get("/"), "GET", "trace", 1), status: 405, reason: event.MethodRefused},
 		{name: "TRACK", request: strings.Replace(get("/"), "GET", "TRACK", 1), status: 405, reason: event.MethodRefused},
 		{name: "CONNECT", request: "CONNECT shop.example.com:443 HTTP/1.1\r\nHost: shop.example.com:443\r\n\r\n", status: 405, reason: event.MethodRefused},
+		{name: "method in a header, of no route", request: get("/orders/1", "X-HTTP-Method-Override: delete"), status: 405, reason: event.MethodNoRoute},
+		{name: "method in another header, of no route", request: get("/orders/1", "X-HTTP-Method: GET", "X-Method-Override: PUT"), status: 405, reason: event.MethodNoRoute},
+		{name: "method in a header, of the route", request: host("quiet.example.com", get("/orders/1", "X-HTTP-Method-Override: DELETE")), status: 200, upstream: origin, target: "/orders/1"},
+		{name: "method in a header, refused always", request: host("quiet.example.com", get("/", "X-HTTP-Method: Trace")), status: 405, reason: event.MethodRefused},
 		{name: "Upgrade: h2c", request: get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"), status: 400, reason: event.UpgradeRefused},
 		{
 			name: "WebSocket on another route", request: get("/", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), status: 403, reason: event.UpgradeRefused,
@@ -178,7 +182,7 @@ func TestRoutesAndReplies(t *testing.T) {
 	}
 	_, page := g.Admin("/metrics")
 	for _, want := range []string{
-		`gatehouse_uninspected_requests_total{application="quiet",cause="mode_disabled"} 1`,
+		`gatehouse_uninspected_requests_total{application="quiet",cause="mode_disabled"} 2`,
 		`gatehouse_verdicts_total{application="_other",reason="unknown_host",verdict="block"} 1`,
 	} {
 		if !strings.Contains(page, want) {

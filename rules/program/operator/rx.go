@@ -2,8 +2,11 @@ package operator
 
 import (
 	"regexp"
+	"regexp/syntax"
+	"sync"
 
 	"rsc.io/binaryregexp"
+	binarysyntax "rsc.io/binaryregexp/syntax"
 
 	"gatehouse/rules/program/pattern"
 )
@@ -16,30 +19,34 @@ func newRx(argument string) (Operator, error) {
 		return whole{}, nil
 	}
 	expression, dialect := pattern.Expression(argument)
+	compile := func() matcher { return regexp.MustCompile(expression) }
+	var err error
 	if dialect == pattern.Binary {
-		re, err := binaryregexp.Compile(expression)
-		if err != nil {
-			return nil, err
-		}
-		return rx{re.MatchString, re.FindStringSubmatchIndex}, nil
+		compile = func() matcher { return binaryregexp.MustCompile(expression) }
+		_, err = binarysyntax.Parse(expression, binarysyntax.Perl)
+	} else {
+		_, err = syntax.Parse(expression, syntax.Perl)
 	}
-	re, err := regexp.Compile(expression)
 	if err != nil {
 		return nil, err
 	}
-	return rx{re.MatchString, re.FindStringSubmatchIndex}, nil
+	return rx{sync.OnceValue(compile)}, nil
 }
 
-type rx struct {
-	match func(value string) bool
-	find  func(value string) []int
+// rx is compiled when it is first asked: most expressions never are, as patterns decide, and they take much memory.
+type rx struct{ compiled func() matcher }
+
+// matcher is what regexp and binaryregexp have in common.
+type matcher interface {
+	MatchString(value string) bool
+	FindStringSubmatchIndex(value string) []int
 }
 
 // Match implements Operator. The captures are the whole match and the first eight groups; a group that took no part in
 // the match is set, to nothing.
 func (r rx) Match(value string, captures *Captures) bool {
 	// To find that there is no match is cheaper without the groups.
-	if !r.match(value) {
+	if !r.compiled().MatchString(value) {
 		return false
 	}
 	if captures != nil {
@@ -50,7 +57,7 @@ func (r rx) Match(value string, captures *Captures) bool {
 
 // Capture implements Capturer.
 func (r rx) Capture(value string, captures *Captures) (start int) {
-	found := r.find(value)
+	found := r.compiled().FindStringSubmatchIndex(value)
 	if found == nil {
 		captures.Read += len(value)
 		return -1

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -74,6 +75,8 @@ func (x *exchange) outgoing(body io.ReadCloser, length int64) *upstream.Request 
 		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	case x.traffic == config.TrafficGRPC && x.request.ProtoMajor == 2:
 		protocol = upstream.GRPC
+		// A field that the map does not announce does not arrive.
+		maps.DeleteFunc(x.request.Trailer, func(name string, _ []string) bool { return !clientip.EndToEnd(name) })
 		out.Trailer = x.request.Trailer
 	}
 	return &upstream.Request{HTTP: out.WithContext(x.request.Context()), Target: x.target(rewrite), Protocol: protocol}

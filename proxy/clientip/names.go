@@ -89,6 +89,10 @@ func classify(name string) class {
 	return endToEnd
 }
 
+// EndToEnd reports whether a header is one that a client may send in a trailer, where nobody looks at it: none that the
+// gateway or the rules know by name, in any spelling. Upstreams may merge trailers into headers (RFC 9110, section 6.5.1).
+func EndToEnd(key string) bool { return classify(PlainName(key)) == endToEnd }
+
 // namesClient reports whether a header is one in which proxies and content delivery networks name the client's address,
 // and which frameworks believe.
 func namesClient(name string) bool {

@@ -1,0 +1,61 @@
+package proxy_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/proxy/proxytest"
+)
+
+// TestRequestTrailer shows that the trailer of a gRPC request reaches the upstream without the fields that say who the
+// client is, or that the gateway judges where they stand in a header.
+func TestRequestTrailer(t *testing.T) {
+	got := make(chan http.Header, 1)
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		got <- r.Trailer.Clone()
+		w.Header().Set("Content-Type", "application/grpc")
+	}))
+	upstream.Config.Protocols = new(http.Protocols)
+	upstream.Config.Protocols.SetUnencryptedHTTP2(true)
+	upstream.Start()
+	defer upstream.Close()
+	g := proxytest.Start(t, `listeners:
+  - { name: http, address: "127.0.0.1:0", trusted_hops: 0, h2c: true }
+`+application(upstream.URL, "block", "    routes:\n      - { path: /, traffic: [grpc] }\n"))
+
+	transport := &http.Transport{Protocols: upstream.Config.Protocols}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/shop.Echo/Once", io.MultiReader(strings.NewReader("\x00\x00\x00\x00\x00")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "shop.example.com"
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Trailer = http.Header{}
+	for _, name := range []string{"X-Sum", "X-Forwarded-For", "X_forwarded_for", "Client-Ip", "X-Original-Url", "Client-Cert", "X-Gatehouse-Client", "Cookie", "Content_type", "X-Request-Id"} {
+		r.Trailer[name] = []string{spoofed}
+	}
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 200 {
+		t.Fatalf("status %d, event %+v", response.StatusCode, g.Events())
+	}
+	trailer := <-got
+	var names []string
+	for name := range trailer {
+		names = append(names, name)
+	}
+	if !slices.Equal(names, []string{"X-Sum"}) || trailer.Get("X-Sum") != spoofed {
+		t.Errorf("the upstream got the trailer %v", trailer)
+	}
+}
+
+const spoofed = "6.6.6.6"

@@ -1,7 +1,7 @@
 # Everything that a developer does, by name. `make` lists the targets.
 #
-# Needs: Go 1.26, GNU make, git; the end-to-end tests also curl, h2load, nghttp and chromium. The development tools come
-# from .ci/tools/go.mod through the Go module proxy, at the versions pinned there.
+# Needs: Go 1.26, GNU make, git; the end-to-end tests also curl, h2load, nghttp, wrk and chromium. The development tools
+# come from .ci/tools/go.mod through the Go module proxy, at the versions pinned there.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

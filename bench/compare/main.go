@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,21 +32,24 @@ import (
 // options are the flags.
 type options struct {
 	quick        bool
-	out          string
+	root, out    string
 	only, filter string
 	rounds       int
+	seconds      time.Duration
+	warm         time.Duration // before each turn
 	settings     report.Settings
 }
 
 func main() { os.Exit(run()) }
 
 func run() int {
-	var o options
+	o := options{root: ".", warm: time.Second}
 	flag.BoolVar(&o.quick, "quick", false, "only the scenarios that say most, and fewer rounds: under 3 minutes")
 	flag.StringVar(&o.out, "out", "bench/recorded", "`directory` below which the run is recorded")
 	flag.StringVar(&o.only, "scenarios", "", "`names` of scenarios, with commas; empty is all")
 	flag.StringVar(&o.filter, "peers", "", "`names` of servers, with commas; empty is all that are installed")
 	flag.IntVar(&o.rounds, "rounds", 0, "how often each server has its turn; 0 is 5, or 3 and 2 with -quick")
+	flag.DurationVar(&o.seconds, "time", 0, "how long each measurement takes, in whole seconds; 0 is 1s to 5s, by scenario")
 	flag.IntVar(&o.settings.Workers, "workers", max(1, runtime.NumCPU()/2), "threads or processes of each server")
 	flag.IntVar(&o.settings.Connections, "connections", 32, "connections at saturation")
 	flag.IntVar(&o.settings.Rate, "rate", 200, "requests a second of the open loop")
@@ -72,11 +76,6 @@ func (o *options) compare(ctx context.Context, progress io.Writer) (*report.Resu
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	fmt.Fprintln(progress, "build the gateway, the backend and the proxies in Go")
-	built, err := peers.Build(ctx, ".", dir)
-	if err != nil {
-		return nil, err
-	}
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return nil, errors.New("wrk is not installed; it is what saturates servers: apt-get install wrk")
 	}
@@ -85,11 +84,16 @@ func (o *options) compare(ctx context.Context, progress io.Writer) (*report.Resu
 		return nil, err
 	}
 	o.settings.Rounds = all[0].rounds
-	c := &comparison{built: built, dir: dir, settings: o.settings, progress: progress}
-	r := &report.Result{Date: begin.UTC(), Machine: thisMachine(), Commit: built.Commit(), Settings: o.settings}
-	if err := o.choose(ctx, c, r); err != nil {
+	c := &comparison{dir: dir, settings: o.settings, warm: o.warm, progress: progress}
+	r := &report.Result{Date: begin.UTC(), Machine: thisMachine(), Settings: o.settings}
+	if err := o.choose(c, r); err != nil {
 		return nil, err
 	}
+	fmt.Fprintln(progress, "build the gateway, the backend and the proxies in Go")
+	if c.built, err = peers.Build(ctx, o.root, dir, c.peers); err != nil {
+		return nil, err
+	}
+	r.Commit, r.Versions = c.built.Commit(), c.versions(ctx)
 	for _, s := range all {
 		measured, err := c.run(ctx, s)
 		if err != nil {
@@ -118,12 +122,15 @@ func (o *options) scenarios() ([]scenario, error) {
 		if o.rounds > 0 {
 			all[i].rounds = o.rounds
 		}
+		if o.seconds > 0 {
+			all[i].seconds, all[i].steady = max(o.seconds, time.Second), max(o.seconds, time.Second)
+		}
 	}
 	return all, nil
 }
 
 // choose finds the servers that can be measured, and says which cannot.
-func (o *options) choose(ctx context.Context, c *comparison, r *report.Result) error {
+func (o *options) choose(c *comparison, r *report.Result) error {
 	names := strings.Split(o.filter, ",")
 	known := peers.All()
 	if o.filter != "" {
@@ -144,9 +151,7 @@ func (o *options) choose(ctx context.Context, c *comparison, r *report.Result) e
 			continue
 		}
 		c.peers = append(c.peers, p)
-		r.Versions = append(r.Versions, report.Version{Name: p.Name, Title: p.Title, Text: p.Version(ctx, c.built)})
 	}
-	r.Versions = append(r.Versions, toolVersions(ctx, c.built)...)
 	if len(c.peers) == 0 {
 		return errors.New("there is no server to measure")
 	}
@@ -167,7 +172,11 @@ func (o *options) record(r *report.Result, w io.Writer) error {
 	if err := r.Table(&table); err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{"result.json": append(text, '\n'), "table.txt": []byte(table.String())} {
+	var page bytes.Buffer
+	if err := r.HTML(&page); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{"result.json": append(text, '\n'), "table.txt": []byte(table.String()), "report.html": page.Bytes()} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
 		}
@@ -179,12 +188,15 @@ func (o *options) record(r *report.Result, w io.Writer) error {
 	return nil
 }
 
-// toolVersions are those of what drives the servers.
-func toolVersions(ctx context.Context, b *peers.Built) []report.Version {
-	wrk, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput() // it exits with 1
-	first, _, _ := strings.Cut(string(wrk), "\n")
-	return []report.Version{
-		{Name: "wrk", Title: "wrk", Text: strings.TrimSpace(strings.TrimSuffix(first, "Copyright (C) 2012 Will Glozer"))},
-		{Name: "vegeta", Title: "vegeta", Text: b.ModuleVersion(ctx, "github.com/tsenart/vegeta/v12")},
+// versions are those of the servers, and of what drives them.
+func (c *comparison) versions(ctx context.Context) []report.Version {
+	var out []report.Version
+	for _, p := range c.peers {
+		out = append(out, report.Version{Name: p.Name, Title: p.Title, Text: p.Version(ctx, c.built)})
 	}
+	wrk, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput() // it exits with 1
+	first, _, _ := strings.Cut(string(wrk), " Copyright")
+	return append(out,
+		report.Version{Name: "wrk", Title: "wrk", Text: strings.TrimSpace(first)},
+		report.Version{Name: "vegeta", Title: "vegeta", Text: c.built.ModuleVersion(ctx, "github.com/tsenart/vegeta/v12")})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,14 +22,13 @@ type comparison struct {
 	dir      string // for everything that the run writes and then no longer needs
 	peers    []peers.Peer
 	settings report.Settings
+	warm     time.Duration // before each turn
 	progress io.Writer
 	void     []string
 }
 
-const (
-	probeRate = 50 // benign requests a second beside a flood
-	warm      = time.Second
-)
+// probeRate is how many benign requests a second are sent beside a flood.
+const probeRate = 50
 
 // spoil notes why the run proves nothing.
 func (c *comparison) spoil(format string, args ...any) {
@@ -61,6 +61,7 @@ func (c *comparison) prepare(s scenario) (*traffic, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.connections = cmp.Or(s.connections, c.settings.Connections)
 	t := &traffic{scenario: s, mix: m, requests: m.Requests(c.settings.Seed)}
 	without := m
 	without.AttackPercent = 0
@@ -195,10 +196,12 @@ func (c *comparison) turn(ctx context.Context, t *traffic, v *contender, round i
 
 // saturate measures what requests cost the server when it gets as many as it can answer.
 func (c *comparison) saturate(ctx context.Context, t *traffic, v *contender) (report.Round, error) {
-	if _, err := c.drive(ctx, t, v, warm); err != nil {
-		return report.Round{}, err
+	if c.warm > 0 {
+		if _, err := c.drive(ctx, t, v, c.warm); err != nil {
+			return report.Round{}, err
+		}
 	}
-	before, err := v.process.Usage()
+	before, err := settle(v.process)
 	if err != nil {
 		return report.Round{}, err
 	}
@@ -210,6 +213,9 @@ func (c *comparison) saturate(ctx context.Context, t *traffic, v *contender) (re
 	if err != nil {
 		return report.Round{}, err
 	}
+	if s.Requests == 0 {
+		return report.Round{}, fmt.Errorf("no reply in %v", t.seconds)
+	}
 	const mebibyte = 1 << 20
 	return report.Round{
 		CPU:      float64((after.CPU - before.CPU).Microseconds()) / float64(s.Requests),
@@ -220,19 +226,37 @@ func (c *comparison) saturate(ctx context.Context, t *traffic, v *contender) (re
 	}, nil
 }
 
+// settle waits until a server has done what it was left with, and gives what it used by then. Some work for clients that
+// are gone.
+func settle(p *peers.Process) (peers.Usage, error) {
+	const tries, pause, idle = 100, 100 * time.Millisecond, 10 * time.Millisecond
+	last, err := p.Usage()
+	for range tries {
+		if err != nil {
+			break
+		}
+		before := last.CPU
+		time.Sleep(pause)
+		if last, err = p.Usage(); last.CPU-before <= idle {
+			break
+		}
+	}
+	return last, err
+}
+
 // drive saturates a server for a time.
 func (c *comparison) drive(ctx context.Context, t *traffic, v *contender, how time.Duration) (load.Saturation, error) {
 	if t.http2 {
-		s := v.load.Saturate(c.settings.Connections, how, v.peer.Inspects, 0)
+		s := v.load.Saturate(t.connections, how, v.peer.Inspects, 0)
 		v.result.Checked += s.Requests
 		c.judge(t, v, s)
 		return load.Saturation{Requests: s.Requests, Seconds: s.Seconds, Latency: s.Benign}, nil
 	}
-	s, err := t.all.Saturate(ctx, t.url(v.process), c.settings.Connections, how)
+	s, err := t.all.Saturate(ctx, t.url(v.process), t.connections, how)
 	if err != nil {
 		return s, err
 	}
-	if problem := s.Check(t.mix, v.peer.Inspects, c.settings.Connections); problem != "" {
+	if problem := s.Check(t.mix, v.peer.Inspects, t.connections); problem != "" {
 		c.spoil("%s: %s: %s", t.name, v.peer.Title, problem)
 	}
 	return s, nil
@@ -240,13 +264,14 @@ func (c *comparison) drive(ctx context.Context, t *traffic, v *contender, how ti
 
 // flood measures benign requests beside those that saturate the server: first benign ones too, then the scenario's.
 func (c *comparison) flood(ctx context.Context, t *traffic, v *contender, round int) (*report.Flood, error) {
+	const lead = time.Second // of the flood
 	beside := func(flood *load.Wrk) (load.Latency, error) {
 		ended := make(chan error, 1)
 		go func() {
-			_, err := flood.Saturate(ctx, t.url(v.process), c.settings.Connections, t.seconds+warm)
+			_, err := flood.Saturate(ctx, t.url(v.process), t.connections, t.seconds+lead)
 			ended <- err
 		}()
-		time.Sleep(warm / 2) // wrk has its connections by then
+		time.Sleep(lead / 2) // wrk has its connections by then
 		s := v.probe.Rate(probeRate, t.seconds, v.peer.Inspects, round*probeRate*int(t.seconds/time.Second))
 		c.judge(t, v, s)
 		return s.Benign, <-ended
@@ -266,7 +291,7 @@ func (c *comparison) flood(ctx context.Context, t *traffic, v *contender, round 
 func (t *traffic) report(all []*contender) *report.Scenario {
 	s := &report.Scenario{
 		Name: t.name, Title: t.title, Mix: t.mix.Title, Requests: t.mix.Count, AttackPercent: t.mix.AttackPercent, Hosts: t.mix.Hosts,
-		Paranoia: t.paranoia, TLS: t.tls, HTTP2: t.http2, Seconds: t.seconds.Seconds(),
+		Paranoia: t.paranoia, TLS: t.tls, HTTP2: t.http2, Seconds: t.seconds.Seconds(), Connections: t.connections,
 	}
 	for _, v := range all {
 		s.Servers = append(s.Servers, *v.result)

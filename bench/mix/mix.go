@@ -1,6 +1,7 @@
 package mix
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net/url"
@@ -154,8 +155,19 @@ func (s Source) between(least, most int) int {
 	return int(float64(least) * math.Pow(float64(most)/float64(least), s.Float64()))
 }
 
-// plain is a request of letters, digits and dashes only: paranoia level 4 minds everything else.
+// plain is a request of letters, digits and dashes only: paranoia level 4 minds everything else, and words that begin as
+// the name of pip does.
 func plain(s Source, i int, attack string) Request {
+	for {
+		r := plainAny(s, i, attack)
+		r.set("Referer", "https://"+Host+"/")
+		if !bytes.Contains(r.Wire(), []byte("pip")) {
+			return r
+		}
+	}
+}
+
+func plainAny(s Source, i int, attack string) Request {
 	switch i % 10 {
 	case 0, 1, 2, 3:
 		return s.Request("GET", fmt.Sprintf("/assets/%s/%s-%s.js", s.Word(), s.Word(), s.Hex(6)), "", nil)

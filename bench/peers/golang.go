@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -16,16 +17,25 @@ type Built struct {
 	commit    string
 }
 
-// Build makes the gateway, the backend and the proxies in Go, from the sources in the module's root.
-func Build(ctx context.Context, root, dir string) (*Built, error) {
-	for name, pkg := range map[string]string{
-		"gatehouse": "./cmd/gatehouse", "backend": "./bench/peers/backend",
-		"plain": "./bench/peers/goproxy/plain", "coraza": "./bench/peers/goproxy/coraza",
-	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), pkg)
+// sources are the packages of what is built.
+var sources = map[string]string{
+	"gatehouse": "./cmd/gatehouse", "backend": "./bench/peers/backend",
+	"plain": "./bench/peers/goproxy/plain", "coraza": "./bench/peers/goproxy/coraza",
+}
+
+// Build makes the backend and what some servers need, from the sources in the module's root.
+func Build(ctx context.Context, root, dir string, servers []Peer) (*Built, error) {
+	names := []string{"backend"}
+	for _, p := range servers {
+		if p.made != "" && !slices.Contains(names, p.made) {
+			names = append(names, p.made)
+		}
+	}
+	for _, name := range names {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), sources[name])
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+			return nil, fmt.Errorf("build %s: %w\n%s", sources[name], err, out)
 		}
 	}
 	b := &Built{root: root, dir: dir, commit: "unknown"}

@@ -18,7 +18,8 @@ type Peer struct {
 	// Ours is whether it is what all others are compared with.
 	Ours bool
 
-	program string // that has to be installed, empty if the harness builds it
+	program string // that has to be installed, or
+	made    string // that Build makes
 	missing func() string
 	version func(ctx context.Context, b *Built) string
 	start   func(ctx context.Context, s setup) (*Process, error)
@@ -44,17 +45,17 @@ type setup struct {
 // All are all kinds, ours first.
 func All() []Peer {
 	return []Peer{
-		{Name: "gatehouse", Title: "Gatehouse, CRS", Inspects: true, Ours: true, version: builtVersion, start: startGatehouse("block")},
-		{Name: "gatehouse-off", Title: "Gatehouse, inspection off", version: builtVersion, start: startGatehouse("disabled")},
+		{Name: "gatehouse", Title: "Gatehouse, CRS", Inspects: true, Ours: true, made: "gatehouse", version: builtVersion, start: startGatehouse("block")},
+		{Name: "gatehouse-off", Title: "Gatehouse, inspection off", made: "gatehouse", version: builtVersion, start: startGatehouse("disabled")},
 		{Name: "nginx", Title: "nginx", program: "nginx", version: versionOf("nginx", "-v"), start: startNginx(false)},
 		{Name: "haproxy", Title: "HAProxy", program: "haproxy", version: versionOf("haproxy", "-v"), start: startHAProxy},
 		{Name: "caddy", Title: "Caddy", program: "caddy", version: versionOf("caddy", "version"), start: startCaddy},
-		{Name: "net-http", Title: "net/http ReverseProxy", version: goVersion, start: startGo("plain")},
+		{Name: "net-http", Title: "net/http ReverseProxy", made: "plain", version: goVersion, start: startGo("plain")},
 		{
 			Name: "nginx-modsecurity", Title: "nginx + ModSecurity, CRS", Inspects: true, program: "nginx", missing: modSecurityMissing,
 			version: modSecurityVersion, start: startNginx(true),
 		},
-		{Name: "net-http-coraza", Title: "net/http ReverseProxy + Coraza, CRS", Inspects: true, version: corazaVersion, start: startGo("coraza")},
+		{Name: "net-http-coraza", Title: "net/http ReverseProxy + Coraza, CRS", Inspects: true, made: "coraza", version: corazaVersion, start: startGo("coraza")},
 	}
 }
 

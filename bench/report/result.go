@@ -60,7 +60,8 @@ type Scenario struct {
 	Paranoia      int      `json:"paranoia"`
 	TLS           bool     `json:"tls"`
 	HTTP2         bool     `json:"http2"`
-	Seconds       float64  `json:"seconds"` // of each measurement
+	Seconds       float64  `json:"seconds"`     // of each measurement
+	Connections   int      `json:"connections"` // at saturation
 	Servers       []Server `json:"servers"`
 }
 

@@ -43,7 +43,7 @@ func (s *Scenario) table(w io.Writer) error {
 		}
 		ratio := ""
 		if v.Summary.Ratio != nil {
-			ratio = fmt.Sprintf("%.3f [%.3f to %.3f]", v.Summary.Ratio.Median, v.Summary.Ratio.Least, v.Summary.Ratio.Most)
+			ratio = fmt.Sprintf("%.3g [%.3g to %.3g]", v.Summary.Ratio.Median, v.Summary.Ratio.Least, v.Summary.Ratio.Most)
 		}
 		fmt.Fprintf(t, "%s\t%.1f [%.1f to %.1f]\t%.0f\t%s\t%s\t%.0f\t%s\t\n", v.Title, v.Summary.CPU.Median, v.Summary.CPU.Least, v.Summary.CPU.Most,
 			v.Summary.Rate.Median, milliseconds(v.Summary.Saturate), open, v.Summary.RSS.Median, ratio)

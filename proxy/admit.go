@@ -24,9 +24,6 @@ func (x *exchange) admit() *inspect.Refusal {
 	if x.out.Malformed != "" {
 		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: x.out.Malformed}
 	}
-	if h := r.Header["Host"]; len(h) > 1 || len(h) == 1 && !http1.EqualFold(h[0], r.Host) { // only HTTP/2 leaves it there
-		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: "Host differs from :authority"}
-	}
 	x.host = route.CanonicalHost(r.Host)
 	if x.host == "" { // HTTP/1.0 and an empty field: some would give it a host of their own
 		return &inspect.Refusal{Reason: event.BadRequest, Status: http.StatusBadRequest, Detail: "the request names no host"}

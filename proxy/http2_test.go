@@ -29,8 +29,8 @@ func TestHTTP2Target(t *testing.T) {
 			{"Host like the authority", "GET", "/x", "shop.example.com", "200", ""},
 			{"Host in another case", "GET", "/x", "Shop.example.com", "200", ""},
 			{"Host of another", "GET", "/x", "other.example.com", "400", event.BadRequest},
-			{"absolute form", "GET", "http://other.example.com/x", "", "400", event.PathRefused},
-			{"asterisk", "GET", "*", "", "400", event.PathRefused},
+			{"absolute form", "GET", "http://other.example.com/x", "", "400", event.BadRequest},
+			{"asterisk", "GET", "*", "", "400", event.BadRequest},
 			{"a target that holds a scheme", "GET", "/x?u=http://other.example.com/", "", "200", ""},
 		} {
 			t.Run(mode+"/"+tt.name, func(t *testing.T) {

@@ -45,7 +45,12 @@ func only(s string, class uint8) bool {
 	return true
 }
 
-func isToken(s string) bool { return s != "" && only(s, inToken) }
+// IsToken reports whether s can be a method or the name of a field (RFC 9110, sections 5.6.2 and 9.1).
+func IsToken(s string) bool { return s != "" && only(s, inToken) }
+
+// IsValue reports whether s can be the value of a field (RFC 9110, section 5.5): it holds no control byte but tabs, and
+// neither begins nor ends with white space.
+func IsValue(s string) bool { return only(s, inValue) && trim(s) == s }
 
 // trim takes spaces and tabs from both ends.
 func trim(s string) string {

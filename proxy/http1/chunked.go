@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/textproto"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -200,7 +201,7 @@ func (b *Body) readTrailer() error {
 		switch {
 		case ref != nil:
 			return malformedBody("trailer: " + ref.detail)
-		case !trailerAllowed(name):
+		case !TrailerAllowed(name):
 			return malformedBody("the trailer holds " + quoteName(name) + ", which may not come after a body")
 		case left < 2 || fields == maxTrailerFields:
 			return malformedBody("the trailer is too long")
@@ -212,8 +213,9 @@ func (b *Body) readTrailer() error {
 	}
 }
 
-// trailerAllowed refuses the fields that frame, route, authenticate or describe a message (RFC 9110, section 6.5.1).
-func trailerAllowed(name string) bool {
+// TrailerAllowed refuses the fields that frame, route, authenticate or describe a message (RFC 9110, section 6.5.1).
+func TrailerAllowed(name string) bool {
+	name = textproto.CanonicalMIMEHeaderKey(name)
 	switch name {
 	case "Cookie", "Set-Cookie", "Upgrade", "Forwarded", "X-Http-Method-Override", "Http2-Settings":
 		return false

@@ -161,7 +161,7 @@ func (m *message) framing(r *http.Request) *refusal {
 	case codings != nil:
 		return m.chunked(r, codings[0])
 	}
-	n, ok := parseLength(lengths[0])
+	n, ok := ParseLength(lengths[0])
 	if !ok {
 		return bad("Content-Length is no number of bytes")
 	}
@@ -185,8 +185,8 @@ func (m *message) chunked(r *http.Request, coding string) *refusal {
 // chunkedOnly is shared by all requests; its capacity is its length.
 var chunkedOnly = []string{"chunked"}
 
-// parseLength reads 1*DIGIT that fits an int64.
-func parseLength(s string) (n int64, ok bool) {
+// ParseLength reads a Content-Length: 1*DIGIT, of which 18 are taken.
+func ParseLength(s string) (n int64, ok bool) {
 	if s == "" || len(s) > 18 {
 		return 0, false
 	}
@@ -205,34 +205,61 @@ func (m *message) rest(r *http.Request) *refusal {
 	m.upgrade = r.Header["Upgrade"] != nil
 	switch expect := r.Header["Expect"]; {
 	case expect == nil:
-	case len(expect) > 1 || !EqualFold(expect[0], "100-continue"):
-		return &refusal{http.StatusExpectationFailed, "Expect: only 100-continue is known"}
+	case !KnownExpectation(expect):
+		return &refusal{http.StatusExpectationFailed, UnknownExpectation}
 	case r.ProtoMinor > 0: // of HTTP/1.0 it is ignored (RFC 9110, section 10.1.1)
 		m.continues = m.length != 0
 	}
 	return nil
 }
 
+// UnknownExpectation says why a request is refused that is no KnownExpectation.
+const UnknownExpectation = "Expect: only 100-continue is known"
+
+// KnownExpectation reports whether the values of a request's Expect fields are one 100-continue (RFC 9110, section 10.1.1).
+func KnownExpectation(values []string) bool {
+	return len(values) == 1 && EqualFold(values[0], "100-continue")
+}
+
 // declareTrailer takes the names of the Trailer field into r.Trailer.
 func declareTrailer(r *http.Request) *refusal {
 	for _, value := range r.Header["Trailer"] {
 		for name := range strings.SplitSeq(value, ",") {
-			name = trim(name)
-			if name == "" {
+			if name = trim(name); name == "" {
 				continue
 			}
-			if !isToken(name) {
-				return bad("Trailer names what is no field")
-			}
-			if name = textproto.CanonicalMIMEHeaderKey(name); !trailerAllowed(name) {
-				return bad("Trailer names " + quoteName(name) + ", which may not come after a body")
+			if ref := checkTrailerName(name); ref != nil {
+				return ref
 			}
 			if r.Trailer == nil {
 				r.Trailer = http.Header{}
 			}
-			r.Trailer[name] = nil
+			r.Trailer[textproto.CanonicalMIMEHeaderKey(name)] = nil
 		}
 	}
 	delete(r.Header, "Trailer")
+	return nil
+}
+
+// CheckTrailerNames says what is wrong with the value of a Trailer field: names of fields (RFC 9110, section 6.6.2).
+func CheckTrailerNames(value string) error {
+	for name := range strings.SplitSeq(value, ",") {
+		if name = trim(name); name == "" {
+			continue
+		}
+		if ref := checkTrailerName(name); ref != nil {
+			return ref
+		}
+	}
+	return nil
+}
+
+func checkTrailerName(name string) *refusal {
+	switch {
+	case !IsToken(name):
+		return bad("Trailer names what is no field")
+	case !TrailerAllowed(name):
+		return bad("Trailer names " + quoteName(name) + ", which may not come after a body")
+	}
 	return nil
 }

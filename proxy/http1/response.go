@@ -152,7 +152,7 @@ func (w *response) writeFields() {
 
 // writeField writes one line for each value. What would end the line or the name is not written.
 func (w *response) writeField(name string, values []string) {
-	if len(values) == 0 || !isToken(name) {
+	if len(values) == 0 || !IsToken(name) {
 		return
 	}
 	for _, value := range values {
@@ -176,7 +176,7 @@ func (w *response) frame(last bool) {
 	head := w.request.Method == http.MethodHead
 	w.declared = -1
 	if values := w.header["Content-Length"]; len(values) == 1 {
-		if n, ok := parseLength(values[0]); ok {
+		if n, ok := ParseLength(values[0]); ok {
 			w.declared = n
 		}
 	}

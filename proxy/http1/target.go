@@ -13,7 +13,7 @@ func parseRequestLine(line string, r *http.Request) *refusal {
 	method, rest, ok := strings.Cut(line, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
 	switch {
-	case !isToken(method):
+	case !IsToken(method):
 		return bad("the method is no token")
 	case !ok || !ok2:
 		return bad("the request line is not method, target and version")
@@ -27,13 +27,7 @@ func parseRequestLine(line string, r *http.Request) *refusal {
 		return ref
 	}
 	r.Method, r.RequestURI = method, target
-	if !only(target, inTarget) {
-		if strings.IndexByte(target, '#') >= 0 {
-			return bad("the target has a fragment")
-		}
-		return bad("the target holds a control byte or one that is not ASCII")
-	}
-	return parseTarget(target, r)
+	return parseTarget(method, target, r.URL)
 }
 
 // parseVersion takes HTTP/1.0 and HTTP/1.1, as they are spelt (RFC 9112, section 2.3).
@@ -55,53 +49,68 @@ func parseVersion(version string, r *http.Request) *refusal {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// parseTarget reads a target of one of the four forms (RFC 9112, section 3.2) into r.URL and, of the absolute form, the
-// authority into r.URL.Host.
-func parseTarget(target string, r *http.Request) *refusal {
+// CheckTarget says what is wrong with the target of a request (RFC 9112, section 3.2).
+func CheckTarget(method, target string) error {
+	if ref := parseTarget(method, target, &url.URL{}); ref != nil {
+		return ref
+	}
+	return nil
+}
+
+// parseTarget reads a target of one of the four forms (RFC 9112, section 3.2) into u, which is empty; of the absolute
+// form also the authority.
+func parseTarget(method, target string, u *url.URL) *refusal {
 	switch {
+	case target == "":
+		return bad("the target is empty")
+	case !only(target, inTarget):
+		if strings.IndexByte(target, '#') >= 0 {
+			return bad("the target has a fragment")
+		}
+		return bad("the target holds a space, a control byte or one that is not ASCII")
 	case target[0] == '/':
-		return parseOrigin(target, r)
-	case r.Method == http.MethodConnect:
-		if !validHost(target) || strings.LastIndexByte(target, ':') < 0 {
+		return parseOrigin(method, target, u)
+	case method == http.MethodConnect:
+		if !IsHost(target) || strings.LastIndexByte(target, ':') < 0 {
 			return bad("the target of CONNECT is not a host and a port")
 		}
-		r.URL.Host = target
+		u.Host = target
 		return nil
 	case target == "*":
-		if r.Method != http.MethodOptions {
+		if method != http.MethodOptions {
 			return bad("the target * belongs to OPTIONS alone")
 		}
-		r.URL.Path = "*"
+		u.Path = "*"
 		return nil
 	}
-	return parseAbsolute(target, r)
+	return parseAbsolute(target, u)
 }
 
 // parseOrigin reads a path and a query. Plain ones need not go through net/url, which would give the same.
-func parseOrigin(target string, r *http.Request) *refusal {
-	if r.Method == http.MethodConnect {
+func parseOrigin(method, target string, u *url.URL) *refusal {
+	if method == http.MethodConnect {
 		return bad("the target of CONNECT is not a host and a port")
 	}
 	path, query, found := strings.Cut(target, "?")
 	if only(path, inPath) {
-		r.URL.Path, r.URL.RawQuery, r.URL.ForceQuery = path, query, found && query == ""
+		u.Path, u.RawQuery, u.ForceQuery = path, query, found && query == ""
 		return nil
 	}
-	return parseURL(target, r)
+	return parseURL(target, u)
 }
 
 // parseURL leaves the work to net/url.
-func parseURL(target string, r *http.Request) *refusal {
-	u, err := url.ParseRequestURI(target)
+func parseURL(target string, u *url.URL) *refusal {
+	parsed, err := url.ParseRequestURI(target)
 	if err != nil {
 		return bad("the target is malformed: a percent sign without two hexadecimal digits, or an impossible authority")
 	}
-	*r.URL = *u
+	*u = *parsed
 	return nil
 }
 
 // parseAbsolute reads the form that clients send to proxies.
-func parseAbsolute(target string, r *http.Request) *refusal {
+func parseAbsolute(target string, u *url.URL) *refusal {
 	scheme, rest, ok := strings.Cut(target, "://")
 	if !ok || !EqualFold(scheme, "http") && !EqualFold(scheme, "https") {
 		return bad("the target is neither a path nor a URL of http or https")
@@ -113,31 +122,52 @@ func parseAbsolute(target string, r *http.Request) *refusal {
 	switch {
 	case strings.IndexByte(authority, '@') >= 0:
 		return bad("the target names a user")
-	case authority == "" || !validHost(authority):
+	case authority == "" || !IsHost(authority):
 		return bad("the target's authority is no host")
 	}
-	return parseURL(target, r)
+	return parseURL(target, u)
 }
 
 // parseHost looks at the Host field, in r.Host, and settles it with the target (RFC 9112, section 3.2).
 func parseHost(r *http.Request, fields int) *refusal {
-	switch {
-	case fields == 0 && r.ProtoMinor > 0:
+	if fields == 0 && r.ProtoMinor > 0 {
 		return bad("no Host")
-	case !validHost(r.Host):
-		return bad("Host is malformed")
-	case r.URL.Host == "":
-	case fields > 0 && !EqualFold(r.URL.Host, r.Host):
-		return bad("Host differs from the target's authority")
-	default:
+	}
+	if ref := checkHost(r.URL.Host, r.Host, fields); ref != nil {
+		return ref
+	}
+	if r.URL.Host != "" {
 		r.Host = r.URL.Host
 	}
 	return nil
 }
 
-// validHost reports whether s is empty or a host with or without a port: a name, an IPv4 address, or an IPv6 address in
+// CheckHost says what is wrong with the host that a request names in its authority, empty if it has none, and in as many
+// Host fields, of which host is the first (RFC 9112, section 3.2).
+func CheckHost(authority, host string, fields int) error {
+	if ref := checkHost(authority, host, fields); ref != nil {
+		return ref
+	}
+	return nil
+}
+
+func checkHost(authority, host string, fields int) *refusal {
+	switch {
+	case fields > 1:
+		return bad("more than one Host")
+	case !IsHost(host):
+		return bad("Host is malformed")
+	case !IsHost(authority):
+		return bad("the authority is malformed")
+	case authority != "" && fields > 0 && !EqualFold(authority, host):
+		return bad("Host differs from the request's authority")
+	}
+	return nil
+}
+
+// IsHost reports whether s is empty or a host with or without a port: a name, an IPv4 address, or an IPv6 address in
 // brackets. Names have the bytes that names in the DNS have, and underscores; what else RFC 3986 allows names no host.
-func validHost(s string) bool {
+func IsHost(s string) bool {
 	host, port := s, ""
 	if strings.HasPrefix(s, "[") {
 		end := strings.IndexByte(s, ']')

@@ -258,9 +258,7 @@ func (c *http2Conn) request(id uint32) {
 	case b.tooLarge:
 		status, detail = http.StatusRequestHeaderFieldsTooLarge, "the header list is larger than 64 KiB"
 	default:
-		if detail = r.problem(s.ended); detail != "" {
-			status = http.StatusBadRequest
-		}
+		status, detail = r.problem(s.ended)
 	}
 	fields := b.fields
 	if status != 0 {
@@ -268,8 +266,11 @@ func (c *http2Conn) request(id uint32) {
 		s.resets = status == http.StatusBadRequest && r.method != http.MethodHead // whose reply ends the stream by itself
 		s.refusal = &http2Refusal{status: status, reply: c.hooks.refused(c.info, status, detail), resets: s.resets}
 		fields = standIn(r.method)
-	} else if r.length != nil {
-		s.left = *r.length
+	} else {
+		fields = r.settleHost(fields)
+		if r.length != nil {
+			s.left = *r.length
+		}
 	}
 	c.mu.Lock()
 	c.streams[id] = s

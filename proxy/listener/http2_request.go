@@ -1,15 +1,16 @@
 package listener
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2/hpack"
+
+	"gatehouse/proxy/http1"
 )
 
 // markField carries the identifier of a stream, and whether its request is a stand-in, from the connection to the
@@ -48,8 +49,10 @@ func standIn(method string) []hpack.HeaderField {
 // requestHead is what a header list says of the request, and what is wrong with it.
 type requestHead struct {
 	method, scheme, path, authority string
-	host                            string
-	length                          *int64 // the content-length
+	host                            string   // the first Host field
+	hosts                           int      // how many there are
+	length                          *int64   // the content-length
+	expect, trailer                 []string // the values of these fields
 
 	wrong string   // the first thing wrong with a field
 	seen  []string // of the fields that may come once
@@ -69,7 +72,7 @@ func readRequestHead(fields []hpack.HeaderField) *requestHead {
 			regular = true
 			wrong = r.field(f)
 		}
-		if wrong == "" && !httpguts.ValidHeaderFieldValue(f.Value) {
+		if wrong == "" && !http1.IsValue(f.Value) {
 			wrong = "invalid value of field " + quote(f.Name)
 		}
 		if r.wrong == "" {
@@ -114,19 +117,22 @@ func (r *requestHead) field(f hpack.HeaderField) (wrong string) {
 		}
 		r.seen = append(r.seen, f.Name)
 	case "host":
-		if r.host == "" {
+		if r.hosts++; r.hosts == 1 {
 			r.host = f.Value
 		}
 	case "content-length":
-		n, err := strconv.ParseUint(f.Value, 10, 63)
-		if err != nil {
+		length, ok := http1.ParseLength(f.Value)
+		if !ok {
 			return "content-length is no number"
 		}
 		if r.length != nil {
 			return "several content-lengths"
 		}
-		length := int64(n)
 		r.length = &length
+	case "expect":
+		r.expect = append(r.expect, f.Value)
+	case "trailer":
+		r.trailer = append(r.trailer, f.Value)
 	}
 	return ""
 }
@@ -134,7 +140,7 @@ func (r *requestHead) field(f hpack.HeaderField) (wrong string) {
 // nameProblem says what is wrong with the name of a field.
 func nameProblem(name string) string {
 	switch {
-	case !httpguts.ValidHeaderFieldName(name):
+	case !http1.IsToken(name):
 		return "invalid field name " + quote(name)
 	case strings.ToLower(name) != name:
 		return "field name " + quote(name) + " has upper-case letters"
@@ -142,37 +148,78 @@ func nameProblem(name string) string {
 	return ""
 }
 
-// problem says what makes the request malformed, empty if nothing does. ended says that there is no body.
-func (r *requestHead) problem(ended bool) string {
+// problem says why the request is refused, and with which status; 0 if it is not. What is asked of its parts is what
+// package http1 asks of them. ended says that there is no body.
+func (r *requestHead) problem(ended bool) (status int, detail string) {
+	switch detail = cmp.Or(r.wrong, r.lineProblem(), r.hostProblem(), r.bodyProblem(ended)); {
+	case detail != "":
+		return http.StatusBadRequest, detail
+	case r.expect != nil && !http1.KnownExpectation(r.expect):
+		return http.StatusExpectationFailed, http1.UnknownExpectation
+	}
+	return 0, ""
+}
+
+// lineProblem looks at what is the request line in HTTP/1.1.
+func (r *requestHead) lineProblem() string {
+	target := r.path
 	switch {
-	case r.wrong != "":
-		return r.wrong
 	case r.method == "":
 		return "no :method"
-	case !httpguts.ValidHeaderFieldName(r.method): // a token as well
+	case !http1.IsToken(r.method):
 		return ":method is no method"
 	case r.method == http.MethodConnect:
 		if slices.Contains(r.seen, ":path") || slices.Contains(r.seen, ":scheme") || r.authority == "" {
 			return "CONNECT has :authority, and neither :scheme nor :path"
 		}
+		target = r.authority
 	case r.scheme != "http" && r.scheme != "https":
 		return ":scheme is neither http nor https"
 	case r.path == "":
 		return "no :path"
-	default:
-		if _, err := url.ParseRequestURI(r.path); err != nil {
-			return "invalid :path"
-		}
+	case r.path[0] != '/' && r.path != "*":
+		return "invalid :path: it is neither a path nor *" // a URL has its parts in fields of their own
 	}
-	switch {
-	case r.authority == "" && r.host == "":
-		return "neither :authority nor Host"
-	case !httpguts.ValidHostHeader(r.authority) || !httpguts.ValidHostHeader(r.host):
-		return "invalid :authority or Host"
-	case ended && r.length != nil && *r.length > 0:
-		return "the body is shorter than its content-length"
+	if err := http1.CheckTarget(r.method, target); err != nil {
+		return "invalid :path: " + err.Error()
 	}
 	return ""
+}
+
+// hostProblem looks at :authority and Host.
+func (r *requestHead) hostProblem() string {
+	if r.authority == "" && r.host == "" {
+		return "neither :authority nor Host"
+	}
+	if err := http1.CheckHost(r.authority, r.host, r.hosts); err != nil {
+		return "invalid :authority or Host: " + err.Error()
+	}
+	return ""
+}
+
+// bodyProblem looks at what is said of the body.
+func (r *requestHead) bodyProblem(ended bool) string {
+	if ended && r.length != nil && *r.length > 0 {
+		return "the body is shorter than its content-length"
+	}
+	if ended || r.length != nil { // no trailer can be meant: in HTTP/1.1 only chunked bodies have one
+		return ""
+	}
+	for _, value := range r.trailer {
+		if err := http1.CheckTrailerNames(value); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// settleHost leaves the host in :authority alone: handlers get no Host field, as of HTTP/1.1.
+func (r *requestHead) settleHost(fields []hpack.HeaderField) []hpack.HeaderField {
+	if r.hosts == 0 {
+		return fields
+	}
+	fields = slices.DeleteFunc(fields, func(f hpack.HeaderField) bool { return f.Name == "host" || f.Name == ":authority" })
+	return slices.Insert(fields, 0, hpack.HeaderField{Name: ":authority", Value: cmp.Or(r.authority, r.host)})
 }
 
 // trailerProblem says what makes a trailer malformed, empty if nothing does.
@@ -184,8 +231,10 @@ func trailerProblem(fields []hpack.HeaderField) string {
 			return "the trailer has a pseudo-header field"
 		case wrong != "":
 			return "the trailer: " + wrong
-		case !httpguts.ValidHeaderFieldValue(f.Value):
+		case !http1.IsValue(f.Value):
 			return "the trailer: invalid value of field " + quote(f.Name)
+		case !http1.TrailerAllowed(f.Name):
+			return "the trailer holds " + quote(f.Name) + ", which may not come after a body"
 		}
 	}
 	return ""

@@ -43,7 +43,7 @@ func TestTunnelsHTTP2(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g.recorder.Take()
-			status := sendHTTP2(t, g.address("h2c"), tt.fields, "GET /smuggled HTTP/1.1\r\nHost: stream.example\r\n\r\n")
+			status, _ := sendHTTP2(t, g.address("h2c"), tt.fields, "GET /smuggled HTTP/1.1\r\nHost: stream.example\r\n\r\n")
 			if status != "" && status[0] != '4' {
 				t.Errorf("status %s, want a refusal", status)
 			}
@@ -53,7 +53,7 @@ func TestTunnelsHTTP2(t *testing.T) {
 		})
 	}
 	// The way itself works: the same client gets a request through.
-	status := sendHTTP2(t, g.address("h2c"), []string{":method", "POST", ":authority", "stream.example", ":scheme", "http", ":path", "/"}, "hello")
+	status, _ := sendHTTP2(t, g.address("h2c"), []string{":method", "POST", ":authority", "stream.example", ":scheme", "http", ":path", "/"}, "hello")
 	if got := whole(g.recorder.Take()); status != "200" || len(got) != 1 || string(got[0].Body) != "hello" {
 		t.Errorf("a plain request got %q; the upstream got %d", status, len(got))
 	}
@@ -65,9 +65,9 @@ func whole(list []*wiretest.Request) []*wiretest.Request {
 	return slices.DeleteFunc(list, func(r *wiretest.Request) bool { return r.Cut })
 }
 
-// sendHTTP2 sends one request with a body on a connection of its own and gives its status, empty if the stream or the
-// connection ended without one.
-func sendHTTP2(t *testing.T, address string, fields []string, body string) (status string) {
+// sendHTTP2 sends one request on a connection of its own and gives the status and the incident of its reply, empty if the
+// stream or the connection ended without one.
+func sendHTTP2(t *testing.T, address string, fields []string, body string) (status, incident string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -86,28 +86,35 @@ func sendHTTP2(t *testing.T, address string, fields []string, body string) (stat
 		}
 	}
 	err = errors.Join(framer.WriteSettings(),
-		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true}),
-		framer.WriteData(1, true, []byte(body)))
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == ""}))
+	if body != "" {
+		err = errors.Join(err, framer.WriteData(1, true, []byte(body)))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
-			return status
+			return status, incident
 		}
 		switch frame := frame.(type) {
 		case *http2.MetaHeadersFrame:
 			status = frame.PseudoValue("status")
+			for _, f := range frame.RegularFields() {
+				if f.Name == "x-gatehouse-incident" {
+					incident = f.Value
+				}
+			}
 			if frame.StreamEnded() {
-				return status
+				return status, incident
 			}
 		case *http2.DataFrame:
 			if frame.StreamEnded() {
-				return status
+				return status, incident
 			}
 		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
-			return status
+			return status, incident
 		}
 	}
 }

@@ -121,7 +121,9 @@ func multipartCases() []bodyCase {
 	add("boundary of digits and dashes", "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW", func(v string) string {
 		return strings.ReplaceAll(field(fieldQ)(v), "--xyz", "------WebKitFormBoundary7MA4YWxkTrZu0gW")
 	})
-	add("a line like the boundary inside", plain, field(fieldQ+"\r\n\r\n--xyzz\r\n--xy"))
+	add("a line like the boundary inside", plain, field(fieldQ+"\r\n\r\n--xy"))
+	add("a longer boundary inside", plain, field(fieldQ+"\r\n\r\n--xyzz"), event.BodySyntax)
+	add("a name that is no token, without quotes", plain, field(`Content-Disposition: form-data; name=q(`), event.BodySyntax)
 	for _, charset := range []string{"utf-7", "utf-16", "UTF-16LE", "utf-32", "ibm037", "ibm500", "cp1047", "x-user-defined", "shift_jis", "iso-2022-jp", "hz-gb-2312"} {
 		add("part charset "+charset, plain, field(fieldQ, "Content-Type: text/plain; charset="+charset), event.BodySyntax)
 	}

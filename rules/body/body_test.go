@@ -293,8 +293,14 @@ func TestMultipartParts(t *testing.T) {
 		},
 		{
 			name: "longer boundary inside", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--xyzz\r\n--xyz--\r\n",
-			arguments: []Argument{{"a", "--xyzz"}},
+			arguments: []Argument{{"a", "--xyzz"}}, strict: Strictness{Any: true},
 		},
+		{
+			name: "boundary with more behind a space", text: strings.Replace(one(`form-data; name="a"`), "value\r\n", "value\r\n--xyz 0\r\n", 1),
+			arguments: []Argument{{"a", "value\r\n--xyz 0"}}, strict: Strictness{Any: true},
+		},
+		{name: "a value that is no token, without quotes", text: one(`form-data; name=(`), arguments: []Argument{{"(", "value"}}, strict: Strictness{Any: true}},
+		{name: "no value, without quotes", text: one(`form-data; name=a; filename=`), arguments: []Argument{{"a", "value"}}, strict: Strictness{Any: true}},
 		{
 			name: "boundary in the middle of a line", text: "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb--xyz\r\n--xyz--\r\n",
 			arguments: []Argument{{"a", "b--xyz"}},

@@ -72,8 +72,15 @@ func readDisposition(header string) disposition {
 	return d
 }
 
+// maxReadings bounds the readings of a file's name. More are a reason for doubt.
+const maxReadings = 8
+
 func (d *disposition) addFileName(name string) {
 	if name == "" {
+		return
+	}
+	if len(d.fileNames) >= maxReadings {
+		d.malformed = true
 		return
 	}
 	for _, known := range d.fileNames {
@@ -137,6 +144,8 @@ func readParameters(s string) (parameters []parameter, ok bool) {
 			var complete bool
 			p.value, complete = unquote(p.value)
 			ok = ok && complete
+		} else {
+			ok = ok && isToken(p.value) // RFC 9110, section 5.6.6: some read another value, or none
 		}
 		parameters = append(parameters, p)
 	}

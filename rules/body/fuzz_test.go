@@ -56,6 +56,8 @@ func FuzzMultipart(f *testing.F) {
 		"--xyz\r\nContent-Disposition: form-data; name=\"a\"; filename=\"b.txt\"\r\nContent-Type: text/plain\r\n\r\nv\r\n--xyz\r\ncontent-disposition: form-data; name=c\r\n\r\n\r\n--xyz--",
 		"\r\n--xyz\r\nContent-Disposition: form-data; name=\"a\"; filename*=UTF-8''b\r\n\r\n--xyzz\r\n--xyz--\r\n",
 		"--xyz\r\nContent-Disposition: form-data;; name=a\r\n\r\n\r\n--xyz--", "--xyz\nContent-Disposition: form-data; name=a\n\nv\n--xyz--", "--xyz\r\n\r\nv\r\n--xyz--", "--xyz \r\nContent-Disposition: form-data;name=\"a\\\"b\"\r\n\r\nv\r\n--xyz--\r\nx",
+		"--xyz\r\nContent-Disposition:form-dAtA;nAme=(\r\n\r\n\r\n--xyz--",
+		"--xyz\r\nContent-Disposition:form-dAtA;nAme=\"0\"\r\n\r\n--xyz 0\r\n--xyz--",
 	} {
 		f.Add(s)
 	}

@@ -27,6 +27,9 @@ func parseMultipart(p *Parsed, text string, o Options) {
 		p.strict()
 	}
 	before, rest, found := cutDelimiter(text, boundary, o.Truncated)
+	if found.near {
+		p.strict()
+	}
 	if !found.is() {
 		if !o.Truncated {
 			p.strict()
@@ -40,7 +43,7 @@ func parseMultipart(p *Parsed, text string, o Options) {
 	for !found.last {
 		var part string
 		part, rest, found = cutDelimiter(rest, boundary, o.Truncated)
-		if !found.is() && !o.Truncated || found.is() && !found.clean {
+		if found.near || !found.is() && !o.Truncated || found.is() && !found.clean {
 			p.strict()
 		}
 		p.part(part, !found.is() && o.Truncated, o)
@@ -58,6 +61,7 @@ type delimiter struct {
 	kind  delimiterKind
 	last  bool // it ends the body
 	clean bool // it stands on its line as the standard wants it
+	near  bool // a line before it begins with the boundary: that is enough for some (RFC 2046, section 5.1.1)
 }
 
 type delimiterKind int
@@ -72,7 +76,7 @@ func (d delimiter) is() bool { return d.kind == delimiterFound }
 // cutDelimiter cuts around the next line that begins with the boundary. What stands before comes without the line end that
 // belongs to the boundary. A truncated text may end within the boundary's line.
 func cutDelimiter(text, boundary string, truncated bool) (before, after string, d delimiter) {
-	mark := "--" + boundary
+	mark, near := "--"+boundary, false
 	for from := 0; from <= len(text); {
 		i := strings.Index(text[from:], mark)
 		if i < 0 {
@@ -85,7 +89,7 @@ func cutDelimiter(text, boundary string, truncated bool) (before, after string, 
 		}
 		rest := text[at+len(mark):]
 		line, next, ended := strings.Cut(rest, "\n")
-		d = delimiter{kind: delimiterFound}
+		d = delimiter{kind: delimiterFound, near: near}
 		switch {
 		case strings.HasPrefix(line, "--"):
 			d.last = true
@@ -93,7 +97,9 @@ func cutDelimiter(text, boundary string, truncated bool) (before, after string, 
 		case strings.Trim(line, " \t\r") == "":
 			d.clean = ended && line == "\r" || !ended && truncated
 		default:
-			continue // a longer boundary, which is not ours
+			cut := truncated && !ended && line == "-"
+			near = near || !cut // a longer boundary, which is not ours
+			continue
 		}
 		before = text[:at]
 		if trimmed, ok := strings.CutSuffix(before, "\r\n"); ok {
@@ -103,7 +109,7 @@ func cutDelimiter(text, boundary string, truncated bool) (before, after string, 
 		}
 		return before, next, d
 	}
-	return text, "", delimiter{}
+	return text, "", delimiter{near: near}
 }
 
 // validBoundary says whether the standard allows the boundary.
@@ -215,12 +221,12 @@ type partHeader struct {
 	valid bool
 }
 
-// maxPartHeaders bounds the headers of a part; more are a reason for doubt and stay in its content.
+// maxPartHeaders bounds the lines of a part's headers; more are a reason for doubt and stay in its content.
 const maxPartHeaders = 32
 
 // cutPartHeaders cuts at the first empty line. complete says that there was one.
 func cutPartHeaders(text string) (headers []partHeader, content string, complete bool) {
-	for len(headers) < maxPartHeaders {
+	for range maxPartHeaders {
 		line, rest, ended := strings.Cut(text, "\n")
 		bare, crlf := strings.CutSuffix(line, "\r")
 		if bare == "" && ended {

@@ -14,16 +14,16 @@ func typeCases() []bodyCase {
 		body  func(string) string
 		types []string
 	}{
-		{asForm, []string{"Application/X-WWW-Form-URLEncoded", "application/x-www-form-urlencoded;boundary=xyz"}},
+		{asForm, []string{"Application/X-WWW-Form-URLEncoded", "application/x-www-form-urlencoded;boundary=xyz", "application/vnd.x-www-form-urlencoded", "image/x-www-form-urlencoded"}},
 		{asJSON, []string{
 			"APPLICATION/JSON", "application/json ;charset=utf-8", "text/json", "application/vnd.api+json", "application/problem+json",
 			"application/ld+json", "application/graphql-response+json", "application/geo+json", "application/csp-report", "application/reports+json",
-			"application/merge-patch+json", "application/json-patch+json",
+			"application/merge-patch+json", "application/json-patch+json", "image/json", "model/json", "text/x-json", "application/vnd.a.json",
 		}},
 		{asNDJSON, []string{"application/ndjson", "application/jsonl", "application/jsonlines", "application/X-NDJSON"}},
 		{asXML, []string{
 			"text/xml", "TEXT/XML", "application/soap+xml; action=\"urn:a\"", "application/atom+xml", "application/xhtml+xml", "image/svg+xml",
-			"application/rss+xml", "application/xml-dtd+xml", "application/vnd.a+xml",
+			"application/rss+xml", "application/xml-dtd+xml", "application/vnd.a+xml", "video/xml", "application/vnd.a-xml",
 		}},
 		{asText, []string{"text/html", "text/javascript", "text/x-unheard-of", "text/markdown", "text/css", "application/json-seq"}},
 		{asMultipart, []string{
@@ -40,7 +40,7 @@ func typeCases() []bodyCase {
 		"application /json", "application/ json", "application/*", "*/*", "application/x-www-form-urlencoded, application/json",
 		"application/x-www-form-urlencoded boundary=xyz", "application/json; a", "application/json; a=", "application/json; a=b c",
 		"application/x-java-serialized-object", "application/javascript", "application/x-javascript", "application/yaml", "application/x-yaml", "application/graphql",
-		"application/x-amf", "application/xml-external-parsed-entity", "application/sparql-query", "json", "form", "application/x-www-form-urlencoded/json",
+		"application/x-amf", "application/x-json", "application/x-www-form-urlencoded-a", "application/xml-external-parsed-entity", "application/sparql-query", "json", "form", "application/x-www-form-urlencoded/json",
 		"multipart/form-data boundary=xyz", "multipart/form-data; boundary=xyz; boundary=abc", "application/x-httpd-php", "\"application/json\"", "application/json\\",
 	} {
 		list = append(list, bodyCase{

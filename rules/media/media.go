@@ -124,12 +124,34 @@ func kindOf(mediaType string) Kind {
 		return XML
 	case strings.HasPrefix(mediaType, "application/grpc+"), strings.HasPrefix(mediaType, "application/grpc-web+"), strings.HasPrefix(mediaType, "application/grpc-web-text+"):
 		return GRPC
-	case major == "text", major == "multipart", mediaType == "application/json-seq": // rules see the whole text
+	case mediaType == "application/json-seq": // rules see the whole text
+		return Text
+	case major == "application" && !strings.HasPrefix(minor, "vnd."):
+		return Unknown
+	case spelt(minor) != Unknown:
+		return spelt(minor)
+	case major == "text", major == "multipart": // rules see the whole text
 		return Text
 	case major == "image", major == "audio", major == "video", major == "font", major == "model":
 		return Binary
-	case major == "application" && strings.HasPrefix(minor, "vnd."):
+	case major == "application":
 		return Binary
+	}
+	return Unknown
+}
+
+// spelt is the kind that a word of a subtype names, in types that are text or binary otherwise: servers that look for the word
+// alone read image/json or application/vnd.x-www-form-urlencoded as what the word says. Unknown if there is none.
+func spelt(minor string) Kind {
+	for word := range strings.FieldsFuncSeq(minor, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
+		switch word {
+		case "json":
+			return JSON
+		case "xml":
+			return XML
+		case "urlencoded":
+			return Form
+		}
 	}
 	return Unknown
 }

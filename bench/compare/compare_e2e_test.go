@@ -87,14 +87,14 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestVoid shows that a run is void when attacks pass.
+// TestVoid shows that a run is void when attacks pass, and when there are no records.
 func TestVoid(t *testing.T) {
 	o := quickest(t, "attacks50")
 	var progress strings.Builder
 	run := comparison{dir: t.TempDir(), settings: o.settings, progress: &progress}
 	for _, p := range peers.All() {
 		if p.Name == "net-http" {
-			p.Inspects = true // which it does not
+			p.Inspects, p.Records = true, true // which it does not
 			run.peers = append(run.peers, p)
 		}
 	}
@@ -107,7 +107,7 @@ func TestVoid(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := strings.Join(run.void, "\n")
-	for _, want := range []string{"an attack got 200", "0 requests of"} { // by the replies, and by wrk's counts
+	for _, want := range []string{"an attack got 200", "0 requests of", "0 bytes of records"} { // by the replies, by wrk's counts, by the file
 		if !strings.Contains(all, want) {
 			t.Errorf("void for %q, want %q", all, want)
 		}

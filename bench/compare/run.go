@@ -190,6 +190,9 @@ func (c *comparison) turn(ctx context.Context, t *traffic, v *contender, round i
 		}
 	}
 	v.result.Rounds = append(v.result.Rounds, r)
+	if err := c.checkRecords(t, v, r.Requests); err != nil {
+		return err
+	}
 	fmt.Fprintf(c.progress, "%s: round %d of %d: %-36s %8.1f us/request %8.0f requests/s %5.0f MiB\n", t.name, round+1, t.rounds, v.peer.Title, r.CPU, r.Rate, r.RSS)
 	return v.process.DropRecords()
 }
@@ -224,6 +227,16 @@ func (c *comparison) saturate(ctx context.Context, t *traffic, v *contender) (re
 		Requests: s.Requests,
 		Saturate: s.Latency,
 	}, nil
+}
+
+// checkRecords spoils the run if a server that is to write a record of every request has not: records cost time.
+func (c *comparison) checkRecords(t *traffic, v *contender, requests int) error {
+	const least = 100 // bytes of a record
+	written, err := v.process.Records()
+	if err == nil && v.peer.Records && written < int64(requests)*least {
+		c.spoil("%s: %s: %d bytes of records of %d requests", t.name, v.peer.Title, written, requests)
+	}
+	return err
 }
 
 // settle waits until a server has done what it was left with, and gives what it used by then. Some work for clients that

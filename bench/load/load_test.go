@@ -3,10 +3,13 @@ package load
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"gatehouse/bench/mix"
 )
@@ -106,21 +109,22 @@ func TestJudge(t *testing.T) {
 		inspects bool
 		handler  http.HandlerFunc
 		wrong    bool
+		says     string
 	}{
-		{"as it should be", true, func(w http.ResponseWriter, r *http.Request) { right(w, r) }, false},
-		{"everything passes", false, func(http.ResponseWriter, *http.Request) {}, false},
-		{"attacks pass", true, func(http.ResponseWriter, *http.Request) {}, true},
-		{"all is refused", true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, true},
+		{"as it should be", true, func(w http.ResponseWriter, r *http.Request) { right(w, r) }, false, ""},
+		{"everything passes", false, func(http.ResponseWriter, *http.Request) {}, false, ""},
+		{"attacks pass", true, func(http.ResponseWriter, *http.Request) {}, true, "an attack got 200"},
+		{"all is refused", true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, true, "a benign request got 403"},
 		{"as many are refused, but others", true, func(w http.ResponseWriter, r *http.Request) {
 			if !attacks[r.Header.Get("X-Request-Id")] {
 				w.WriteHeader(http.StatusForbidden)
 			}
-		}, true},
+		}, true, ""},
 		{"replies are missing", true, func(w http.ResponseWriter, r *http.Request) {
 			if !right(w, r) {
 				panic(http.ErrAbortHandler)
 			}
-		}, true},
+		}, true, "no reply"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := NewVegeta(shop(t, c.handler), all, false)
@@ -132,6 +136,9 @@ func TestJudge(t *testing.T) {
 				if (s.Wrong > 0) != c.wrong || s.Requests < 100 {
 					t.Errorf("%s: %+v", name, s)
 				}
+				if c.says != "" && !strings.Contains(strings.Join(s.Errors, "\n"), c.says) {
+					t.Errorf("%s: told %q, want %q", name, s.Errors, c.says)
+				}
 				if c.wrong && (len(s.Errors) == 0 || len(s.Errors) > 3) {
 					t.Errorf("%s: told %q", name, s.Errors)
 				}
@@ -140,13 +147,35 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestHTTP2 shows that requests go over the version of HTTP that was asked for.
+func TestHTTP2(t *testing.T) {
+	for _, want := range []int{1, 2} {
+		var other atomic.Int64
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.ProtoMajor != want {
+				other.Add(1)
+			}
+		}))
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		s := NewVegeta(server.URL, requests(t), want == 2).Check(50, 4, 20*time.Second, false)
+		if s.Requests != 50 || s.Wrong > 0 || other.Load() > 0 {
+			t.Errorf("HTTP/%d: %d requests, %d of them over another version, %q", want, s.Requests, other.Load(), s.Errors)
+		}
+	}
+}
+
 // TestRateDoesNotWait shows that a server that stands still for a while is sent as many requests as ever, and that the
 // time they wait for it counts for all of them: a driver that waits for replies would see one slow request.
 func TestRateDoesNotWait(t *testing.T) {
 	const stall, total, rate = 500 * time.Millisecond, time.Second, 200
-	var once atomic.Int64
+	var once, waiting, most atomic.Int64
 	url := shop(t, func(http.ResponseWriter, *http.Request) {
-		now := time.Now().UnixNano()
+		now, n := time.Now().UnixNano(), waiting.Add(1)
+		defer waiting.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
 		once.CompareAndSwap(0, now)
 		if left := stall - time.Duration(now-once.Load()); left > 0 {
 			time.Sleep(left)
@@ -159,8 +188,45 @@ func TestRateDoesNotWait(t *testing.T) {
 	if s.Wrong > 0 {
 		t.Errorf("%d wrong: %q", s.Wrong, s.Errors)
 	}
+	if most.Load() < rate/4 {
+		t.Errorf("%d requests at once, want half a second's", most.Load())
+	}
 	// Half of the requests come while it stands still, and wait 250 ms in the middle.
 	if p90 := 300e3; s.Benign.P90 < p90 {
 		t.Errorf("90th percentile %.0f us, want %.0f at least", s.Benign.P90, p90)
+	}
+}
+
+// TestLate shows that the time for which a request was not sent although it was due is part of its latency, but for what a
+// timer may take.
+func TestLate(t *testing.T) {
+	const rate, interval, took = 100, 10 * time.Millisecond, 500 * time.Microsecond
+	all := requests(t)[:4]
+	v := NewVegeta("http://127.0.0.1", all, false)
+	began := time.Now()
+	late := []time.Duration{0, time.Millisecond, 42 * time.Millisecond, 1002 * time.Millisecond}
+	results := make(chan *vegeta.Result, len(late))
+	for i, d := range late {
+		results <- &vegeta.Result{
+			Seq: uint64(i), URL: v.targets[i].URL, Code: http.StatusOK, Latency: took,
+			Timestamp: began.Add(time.Duration(i)*interval + d),
+		}
+	}
+	close(results)
+	s := v.collect(results, false, lateness(rate))
+	var got []time.Duration
+	for _, l := range []float64{s.Benign.P50, s.Benign.P999, s.Attacks.P50, s.Attacks.P999} {
+		got = append(got, time.Duration(l*1000))
+	}
+	if s.Late != 1_002_000 {
+		t.Errorf("late by %v us", s.Late)
+	}
+	want := map[bool][]time.Duration{}
+	for i, d := range late {
+		want[all[i].Attack] = append(want[all[i].Attack], took+max(0, d-2*time.Millisecond))
+	}
+	expected := []time.Duration{want[false][0], want[false][1], want[true][0], want[true][1]}
+	if !slices.Equal(got, expected) {
+		t.Errorf("latencies %v, want %v", got, expected)
 	}
 }

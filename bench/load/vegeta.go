@@ -62,10 +62,15 @@ const timerStep = 2 * time.Millisecond
 func (v *Vegeta) Rate(perSecond int, how time.Duration, inspects bool, first int) Steady {
 	attacker := v.attacker()
 	results := attacker.Attack(v.next(first), vegeta.Rate{Freq: perSecond, Per: time.Second}, how, "")
+	return v.collect(results, inspects, lateness(perSecond))
+}
+
+// lateness says by how much a request was sent after it was due at a rate.
+func lateness(perSecond int) func(*vegeta.Result, time.Time) time.Duration {
 	interval := time.Second / time.Duration(perSecond)
-	return v.collect(results, inspects, func(r *vegeta.Result, began time.Time) time.Duration {
+	return func(r *vegeta.Result, began time.Time) time.Duration {
 		return r.Timestamp.Sub(began) - time.Duration(r.Seq)*interval
-	})
+	}
 }
 
 // Saturate sends the next request on each of some connections when the reply to the last is complete. It is for HTTP/2,

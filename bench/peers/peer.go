@@ -15,6 +15,8 @@ type Peer struct {
 	Title string
 	// Inspects is whether it refuses attacks.
 	Inspects bool
+	// Records is whether it writes a record of every request to its standard output.
+	Records bool
 	// Ours is whether it is what all others are compared with.
 	Ours bool
 
@@ -45,8 +47,8 @@ type setup struct {
 // All are all kinds, ours first.
 func All() []Peer {
 	return []Peer{
-		{Name: "gatehouse", Title: "Gatehouse, CRS", Inspects: true, Ours: true, made: "gatehouse", version: builtVersion, start: startGatehouse("block")},
-		{Name: "gatehouse-off", Title: "Gatehouse, inspection off", made: "gatehouse", version: builtVersion, start: startGatehouse("disabled")},
+		{Name: "gatehouse", Title: "Gatehouse, CRS", Inspects: true, Ours: true, made: "gatehouse", Records: true, version: builtVersion, start: startGatehouse("block")},
+		{Name: "gatehouse-off", Title: "Gatehouse, inspection off", made: "gatehouse", Records: true, version: builtVersion, start: startGatehouse("disabled")},
 		{Name: "nginx", Title: "nginx", program: "nginx", version: versionOf("nginx", "-v"), start: startNginx(false)},
 		{Name: "haproxy", Title: "HAProxy", program: "haproxy", version: versionOf("haproxy", "-v"), start: startHAProxy},
 		{Name: "caddy", Title: "Caddy", program: "caddy", version: versionOf("caddy", "version"), start: startCaddy},

@@ -1,6 +1,7 @@
 package mix
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -95,11 +96,11 @@ func (s Source) Hex(n int) string {
 
 // Bytes are n bytes of any value.
 func (s Source) Bytes(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(s.IntN(256))
+	b := make([]byte, 0, n+8)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, s.Uint64())
 	}
-	return b
+	return b[:n]
 }
 
 // Attack is one that CRS refuses at paranoia level 1, with parts that are different each time.

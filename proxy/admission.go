@@ -18,8 +18,10 @@ type Admission struct {
 	// InflightBytes is how many bytes of bodies are held at once, in memory and in spill files: 512 MiB, or half of
 	// GOMEMLIMIT if that is less.
 	InflightBytes int64
-	// Requests is how many requests are served at once, but for WebSockets once they are open: 10,000.
-	Requests int
+	// Requests is how many requests are served at once, but for WebSockets once they are open: 10,000. ClientRequests is how
+	// many of them one client may have: a quarter. Addresses of trusted proxies, behind which are many clients, may have any
+	// number.
+	Requests, ClientRequests int
 	// LargeInspections is how many bodies over inspect.LargeBody are judged at once: as many as there are processors.
 	LargeInspections int
 	// Queue is how many more requests may wait for that, and Wait for how long: 256, for 10 seconds.
@@ -59,6 +61,7 @@ func (a *Admission) complete() {
 		a.LargeInspections = runtime.GOMAXPROCS(0)
 	}
 	setDefault(&a.Requests, defaultRequests)
+	setDefault(&a.ClientRequests, max(1, a.Requests/4))
 	setDefault(&a.Queue, defaultQueue)
 	setDefault(&a.Wait, defaultWait)
 	setDefault(&a.Deadline, defaultDeadline)
@@ -77,23 +80,32 @@ func setDefault[T int | time.Duration](v *T, value T) {
 type admission struct {
 	Admission
 	requests    limit.Budget
+	clients     *limit.Clients // of requests
 	large       *limit.Lane
-	connections *limit.Connections
+	connections *limit.Clients
 }
 
 func newAdmission(a Admission, spill *inspect.SpillDir) *admission {
 	a.complete()
 	spill.Budget.SetMost(a.InflightBytes)
 	out := &admission{
-		Admission: a, large: limit.NewLane(a.LargeInspections, a.Queue, a.Wait), connections: limit.NewConnections(a.ClientConnections),
+		Admission: a, large: limit.NewLane(a.LargeInspections, a.Queue, a.Wait), connections: limit.NewClients(a.ClientConnections),
+		clients: limit.NewClients(a.ClientRequests),
 	}
 	out.requests.SetMost(int64(a.Requests))
 	return out
 }
 
-// enter counts the request among those that are served, and refuses it if they are too many.
+// enter counts the request among those that are served, and refuses it if they are too many, or too many of its client.
 func (x *exchange) enter() *inspect.Refusal {
-	if !x.server.admission.requests.Take(1) {
+	a, client := x.server.admission, &x.out.Client
+	if !client.Shared && !a.clients.Take(client.Addr.Addr()) {
+		return inspect.Shed(inspect.LaneRequests)
+	}
+	if !a.requests.Take(1) {
+		if !client.Shared {
+			a.clients.Give(client.Addr.Addr())
+		}
 		return inspect.Shed(inspect.LaneRequests)
 	}
 	x.admitted = true
@@ -102,9 +114,14 @@ func (x *exchange) enter() *inspect.Refusal {
 
 // leave takes the request off those that are served, once.
 func (x *exchange) leave() {
-	if x.admitted {
-		x.admitted = false
-		x.server.admission.requests.Give(1)
+	if !x.admitted {
+		return
+	}
+	x.admitted = false
+	a, client := x.server.admission, &x.out.Client
+	a.requests.Give(1)
+	if !client.Shared {
+		a.clients.Give(client.Addr.Addr())
 	}
 }
 

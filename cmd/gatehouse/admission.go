@@ -34,6 +34,7 @@ func admissionFlags(flags *flag.FlagSet) *proxy.Admission {
 		})
 	}
 	count("max-requests", "`number` of requests that are served at once (default 10000)", &a.Requests)
+	count("max-client-requests", "`number` of requests of one client that are served at once (default a quarter of -max-requests); trusted proxies have no bound", &a.ClientRequests)
 	count("max-client-connections", "`number` of connections that one client may have open (default 1000); trusted proxies have no bound", &a.ClientConnections)
 	return a
 }

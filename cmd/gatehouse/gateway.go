@@ -38,8 +38,9 @@ A share of the requests is judged a second time, by the reference engine, after 
 Where it disagrees, gatehouse_program_disagreements_total counts it, and with -spool-dir the request is kept there, as it was
 received: a directory that nobody else may read.
 
-What all requests together may take is bounded: -max-inflight, -max-requests, -max-client-connections. Beyond a bound a
-request is answered with 503 and Retry-After, in every mode, and gatehouse_shed_total counts it.`,
+What all requests together, and those of one client, may take is bounded: -max-inflight, -max-requests,
+-max-client-requests, -max-client-connections. Beyond a bound a request is answered with 503 and Retry-After, in every mode,
+and gatehouse_shed_total counts it.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			path := configFlag(flags)
 			delay := flags.Duration("drain-delay", 5*time.Second, "how long to go on serving after readiness failed")

@@ -83,25 +83,40 @@ func TestLane(t *testing.T) {
 	}
 }
 
-func TestConnections(t *testing.T) {
-	c := NewConnections(2)
+func TestClients(t *testing.T) {
+	c := NewClients(2)
 	a, b := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
 	mapped := netip.MustParseAddr("::ffff:203.0.113.1")
-	if !c.Open(a) || !c.Open(mapped) || c.Open(a) || !c.Open(b) {
-		t.Error("not two connections to each client")
+	if !c.Take(a) || !c.Take(mapped) || c.Take(a) || !c.Take(b) {
+		t.Error("not two to each client")
 	}
-	c.Close(a)
-	if !c.Open(a) || c.Open(a) {
-		t.Error("a closed connection still counts, or more than that")
+	c.Give(a)
+	if !c.Take(a) || c.Take(a) {
+		t.Error("what was given back still counts, or more than that")
 	}
 	six, near, far := netip.MustParseAddr("2001:db8:0:1::1"), netip.MustParseAddr("2001:db8:0:1:ffff::2"), netip.MustParseAddr("2001:db8:0:2::1")
-	if !c.Open(six) || !c.Open(near) || c.Open(six) || !c.Open(far) {
+	if !c.Take(six) || !c.Take(near) || c.Take(six) || !c.Take(far) {
 		t.Error("an IPv6 client is not its /64")
 	}
 	for _, addr := range []netip.Addr{a, a, b, six, six, far} {
-		c.Close(addr)
+		c.Give(addr)
 	}
-	if n := c.Clients(); n != 0 {
+	if n := c.Len(); n != 0 {
 		t.Errorf("%d clients are left", n)
 	}
+}
+
+// BenchmarkClients is what one request costs, of many clients at once.
+func BenchmarkClients(b *testing.B) {
+	c := NewClients(100)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		addr := netip.MustParseAddr("2001:db8::1")
+		for pb.Next() {
+			addr = addr.Next()
+			if c.Take(addr) {
+				c.Give(addr)
+			}
+		}
+	})
 }

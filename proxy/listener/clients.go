@@ -27,7 +27,7 @@ func (c *conn) admit() bool {
 	if s.closed { // by a drain
 		return true
 	}
-	if !c.owner.set.clients.Open(addr) {
+	if !c.owner.set.clients.Take(addr) {
 		return false
 	}
 	s.client = addr
@@ -35,11 +35,11 @@ func (c *conn) admit() bool {
 }
 
 // close gives the client what it had.
-func (s *clientShare) close(clients *limit.Connections) {
+func (s *clientShare) close(clients *limit.Clients) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.client.IsValid() {
-		clients.Close(s.client)
+		clients.Give(s.client)
 	}
 	s.client, s.closed = netip.Addr{}, true
 }

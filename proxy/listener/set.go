@@ -35,7 +35,7 @@ type Options struct {
 	// DrainTimeout bounds the drain of a listener that a new configuration no longer has; default 30 s.
 	DrainTimeout time.Duration
 	// Connections bounds those of one client; nil bounds nothing.
-	Connections *limit.Connections
+	Connections *limit.Clients
 }
 
 // Config is the part of a configuration that a Set carries out. Defaults are filled in and file names are relative to
@@ -54,7 +54,7 @@ type Set struct {
 	drainTimeout time.Duration
 	store        *store
 	nextID       atomic.Uint64
-	clients      *limit.Connections
+	clients      *limit.Clients
 
 	retired sync.WaitGroup // drains of listeners that a Commit took out
 

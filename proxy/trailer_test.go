@@ -60,3 +60,48 @@ func TestRequestTrailer(t *testing.T) {
 }
 
 const spoofed = "6.6.6.6"
+
+// TestTrailersAreCounted shows that the trailer of a request that is not gRPC ends here, over both versions of HTTP and in
+// both modes, and that it is counted: no rule has seen it.
+func TestTrailersAreCounted(t *testing.T) {
+	for _, mode := range []string{"block", "detect"} {
+		for _, version := range []string{"HTTP/1.1", "HTTP/2"} {
+			t.Run(mode+", "+version, func(t *testing.T) {
+				upstream := proxytest.NewUpstream(t)
+				g := proxytest.Start(t, "listeners: [{ name: http, address: \"127.0.0.1:0\", trusted_hops: 0, h2c: true }]\n"+application(upstream.URL, mode, ""))
+				transport := &http.Transport{Protocols: new(http.Protocols)}
+				transport.Protocols.SetHTTP1(version == "HTTP/1.1")
+				transport.Protocols.SetUnencryptedHTTP2(version == "HTTP/2")
+				defer transport.CloseIdleConnections()
+				for _, trailer := range []http.Header{nil, {"X-Sum": []string{"42"}}} {
+					r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/", io.MultiReader(strings.NewReader("hello")))
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Host, r.Trailer = "shop.example.com", trailer
+					r.Header.Set("Content-Type", "text/plain")
+					response, err := transport.RoundTrip(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					response.Body.Close()
+					if response.StatusCode != 200 {
+						t.Fatalf("status %d, events %+v", response.StatusCode, g.Events())
+					}
+					want := float64(len(trailer))
+					proxytest.Eventually(t, "the count of trailers", func() bool {
+						_, page := g.Admin("/metrics")
+						return metric(t, page, `gatehouse_uninspected_requests_total{application="shop",cause="request_trailers"}`) == want
+					})
+				}
+				requests := upstream.Requests()
+				if len(requests) != 2 {
+					t.Fatalf("%d requests arrived", len(requests))
+				}
+				if last := requests[1]; strings.Contains(last.Head, "Trailer") || strings.Contains(last.Head, "X-Sum") || len(last.Parsed.Trailer) > 0 || string(last.Body) != "hello" {
+					t.Errorf("the upstream got %+v", last)
+				}
+			})
+		}
+	}
+}

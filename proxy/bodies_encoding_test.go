@@ -51,6 +51,10 @@ func encodingCases(t *testing.T) []bodyCase {
 	zst := func(v string) string {
 		return compress(t, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)) }, v)
 	}
+	member := func(flags byte, fields, v string) string {
+		z := zipped(v)
+		return z[:3] + string(rune(flags)) + z[4:10] + fields + z[10:]
+	}
 	same := func(v string) string { return v }
 	var list []bodyCase
 	for _, e := range []struct {
@@ -64,15 +68,12 @@ func encodingCases(t *testing.T) []bodyCase {
 		{"GZIP", []string{"Content-Encoding: GZIP"}, zipped},
 		{"x-gzip", []string{"Content-Encoding: x-gzip"}, zipped},
 		{"deflate", []string{"Content-Encoding: deflate"}, zlibbed},
-		{"raw deflate", []string{"Content-Encoding: deflate"}, deflated},
 		{"br", []string{"Content-Encoding: br"}, br},
 		{"zstd", []string{"Content-Encoding: zstd"}, zst},
-		{"zstd frames", []string{"Content-Encoding: zstd"}, func(v string) string { return zst(v[:len(v)/2]) + zst(v[len(v)/2:]) }},
-		{"zstd behind a skippable frame", []string{"Content-Encoding: zstd"}, func(v string) string { return "\x50\x2a\x4d\x18\x04\x00\x00\x00skip" + zst(v) }},
 		{"gzip twice", []string{"Content-Encoding: gzip, gzip"}, func(v string) string { return zipped(zipped(v)) }},
 		{"gzip in br", []string{"Content-Encoding: gzip, br"}, func(v string) string { return br(zipped(v)) }},
-		{"zstd in deflate, two fields", []string{"Content-Encoding: zstd", "Content-Encoding: deflate"}, func(v string) string { return zlibbed(zst(v)) }},
-		{"identity and gzip", []string{"Content-Encoding: identity,gzip, identity"}, zipped},
+		{"zstd in deflate", []string{"Content-Encoding: zstd , deflate"}, func(v string) string { return zlibbed(zst(v)) }},
+		{"gzip with a file name", []string{"Content-Encoding: gzip"}, func(v string) string { return member(8, "body.txt\x00", v) }},
 	} {
 		for _, plain := range plainBodies {
 			c := plain
@@ -99,6 +100,25 @@ func encodingCases(t *testing.T) []bodyCase {
 		{"three deep", "gzip, gzip, gzip", func(v string) string { return zipped(zipped(zipped(v))) }},
 		{"unknown inside", "rot13, gzip", zipped},
 		{"unknown outside", "gzip, rot13", zipped},
+		{"identity and gzip", "identity,gzip", zipped},
+		{"an empty element and gzip", ",gzip", zipped},
+		{"two fields", "zstd\nContent-Encoding: deflate", func(v string) string { return zlibbed(zst(v)) }},
+		{"the same field twice", "gzip\nContent-Encoding: gzip", func(v string) string { return zipped(zipped(v)) }},
+		{"a dotted letter", "gz\u0130p", zipped},
+		{"raw deflate", "deflate", deflated},
+		{"raw deflate in gzip", "deflate, gzip", func(v string) string { return zipped(deflated(v)) }},
+		{"zeros behind deflate", "deflate", func(v string) string { return zlibbed(v) + "\x00\x00" }},
+		{"deflate with a dictionary", "deflate", func(v string) string { return "\x78\xbb\x00\x00\x00\x01" + zlibbed(v)[2:] }},
+		{"gzip with an extra field", "gzip", func(v string) string { return member(4, "\x04\x00AB\x00\x00", v) }},
+		{"gzip with a comment", "gzip", func(v string) string { return member(16, "comment\x00", v) }},
+		{"gzip with a long file name", "gzip", func(v string) string { return member(8, strings.Repeat("n", 256)+"\x00", v) }},
+		{"gzip with reserved flags", "gzip", func(v string) string { return member(0x40, "", v) }},
+		{"gzip with another size", "gzip", func(v string) string { z := zipped(v); return z[:len(z)-1] + "\x01" }},
+		{"zeros behind gzip", "gzip", func(v string) string { return zipped(v) + "\x00\x00" }},
+		{"zstd frames", "zstd", func(v string) string { return zst(v[:len(v)/2]) + zst(v[len(v)/2:]) }},
+		{"zstd behind a skippable frame", "zstd", func(v string) string { return "\x50\x2a\x4d\x18\x04\x00\x00\x00skip" + zst(v) }},
+		{"zstd before a skippable frame", "zstd", func(v string) string { return zst(v) + "\x50\x2a\x4d\x18\x04\x00\x00\x00skip" }},
+		{"zstd with a dictionary", "zstd", func(v string) string { return "\x28\xb5\x2f\xfd\x01\x58\x07" + zst(v)[6:] }},
 		{"gzip members", "gzip", func(v string) string { return zipped(v) + zipped("&z=1") }},
 		{"bytes behind gzip", "gzip", func(v string) string { return zipped(v) + "x" }},
 		{"bytes behind deflate", "deflate", func(v string) string { return zlibbed(v) + "x" }},
@@ -126,7 +146,7 @@ func encodingCases(t *testing.T) []bodyCase {
 	} {
 		plain := plainBodies[len(list)%3] // a form, multipart or JSON
 		list = append(list, bodyCase{
-			name: "encoding " + e.name + ", refused", contentType: plain.contentType, headers: []string{"Content-Encoding: " + e.encoding},
+			name: "encoding " + e.name + ", refused", contentType: plain.contentType, headers: strings.Split("Content-Encoding: "+e.encoding, "\n"),
 			body: func(v string) string { return e.body(plain.body(v)) }, reasons: []event.Reason{event.ContentEncoding},
 		})
 	}

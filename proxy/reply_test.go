@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"compress/flate"
 	"fmt"
 	"io"
 	"net"
@@ -182,9 +183,11 @@ func TestRefusalInDetect(t *testing.T) {
 // TestReplyInspection shows that the rules see replies decoded, in block and in detect.
 func TestReplyInspection(t *testing.T) {
 	leak := "<html>You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version near '1'</html>"
+	raw := compress(t, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, 6) }, leak)
 	for _, tt := range []struct {
 		name, answer string
 	}{
+		{"encoded as few do", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n%s", len(raw), raw)},
 		{"with a length", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\nContent-Length: %d\r\n\r\n%s", len(leak), leak)},
 		{"in chunks", fmt.Sprintf("HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(leak), leak)},
 		{"encoded", fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(gzipped(t, leak)), gzipped(t, leak))},

@@ -26,6 +26,7 @@ type body struct {
 	complete  bool         // raw holds all of it
 	received  atomic.Int64 // bytes that the client sent so far
 	ended     atomic.Bool  // the client has sent all of it
+	reply     bool         // it is the body of a reply, which may be encoded in more ways
 	undecoded bool         // it could not be decoded: nothing of it was inspected
 }
 
@@ -70,7 +71,7 @@ func (b *body) read(encodings []string, limit int64) error {
 	target := &b.raw
 	var from io.Reader = b.client
 	if len(encodings) > 0 {
-		d, err := newDecoder(io.TeeReader(b.client, &b.raw), encodings)
+		d, err := newDecoder(io.TeeReader(b.client, &b.raw), encodings, b.reply)
 		if err != nil {
 			return err
 		}

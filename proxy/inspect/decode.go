@@ -2,25 +2,20 @@ package inspect
 
 import (
 	"bufio"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
 )
 
 // Bounds of decoding. A body that inflates beyond maxRatio once it is longer than ratioFree is not data that an
 // application sends.
 const (
-	maxEncodings  = 2
-	maxRatio      = 200
-	ratioFree     = 1 << 20
-	zstdMaxWindow = 8 << 20 // RFC 9659
+	maxEncodings = 2
+	maxRatio     = 200
+	ratioFree    = 1 << 20
 )
 
 // errEncoding marks a Content-Encoding that cannot be decoded: unknown, stacked too deep, corrupt, or followed by
@@ -29,12 +24,40 @@ var errEncoding = errors.New("Content-Encoding")
 
 func isEncoding(err error) bool { return errors.Is(err, errEncoding) }
 
+// requestEncodings reads the Content-Encoding fields of a request, strictly: applications that look at one field, or at
+// the whole value, must come to the same encodings. RFC 9110 does not want identity in the field (section 8.4.1).
+func requestEncodings(fields []string) ([]string, error) {
+	if len(fields) > 1 {
+		return nil, fmt.Errorf("%w: the field is sent %d times; send one field with a list", errEncoding, len(fields))
+	}
+	for _, field := range fields {
+		list := strings.Split(field, ",")
+		for _, name := range list {
+			if name = lower(name); len(list) > 1 && (name == "" || name == "identity") {
+				return nil, fmt.Errorf("%w: %q stands in a list; leave it out", errEncoding, name)
+			}
+		}
+	}
+	return parseEncodings(fields)
+}
+
+// lower gives the name of an encoding without the space around it, in lower case. Only letters of ASCII have one: a
+// name with others is not known.
+func lower(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, strings.Trim(name, " \t"))
+}
+
 // parseEncodings reads the Content-Encoding fields (RFC 9110, section 8.4), in the order in which they were applied.
 func parseEncodings(fields []string) ([]string, error) {
 	var encodings []string
 	for _, field := range fields {
 		for name := range strings.SplitSeq(field, ",") {
-			switch name = strings.ToLower(strings.TrimSpace(name)); name {
+			switch name = lower(name); name {
 			case "", "identity":
 			case "gzip", "x-gzip", "deflate", "br", "zstd":
 				encodings = append(encodings, name)
@@ -85,11 +108,22 @@ func (s *sourceReader) ReadByte() (byte, error) {
 	return b, err
 }
 
-func newDecoder(r io.Reader, encodings []string) (*decoder, error) {
+// Peek looks at the next bytes without taking them.
+func (s *sourceReader) Peek(n int) ([]byte, error) {
+	next, err := s.r.Peek(n)
+	if err != nil && err != io.EOF {
+		s.fault = err
+	}
+	return next, err
+}
+
+// newDecoder undoes encodings. What is read as a request has one reading alone; lenient, for replies, takes what
+// clients take as well: raw deflate, several zstd frames, and any header field of gzip.
+func newDecoder(r io.Reader, encodings []string, lenient bool) (*decoder, error) {
 	d := &decoder{source: &sourceReader{r: bufio.NewReader(r)}}
 	var in byteReader = d.source
 	for i := len(encodings) - 1; i >= 0; i-- {
-		layer, err := d.layer(in, encodings[i])
+		layer, err := d.layer(in, encodings[i], lenient)
 		if err != nil {
 			d.Close()
 			if d.source.fault != nil {
@@ -103,37 +137,25 @@ func newDecoder(r io.Reader, encodings []string) (*decoder, error) {
 	return d, nil
 }
 
+// byteReader is what decoders read from: by bytes, so that they take none beyond their own stream.
 type byteReader interface {
 	io.Reader
 	io.ByteReader
+	Peek(n int) ([]byte, error)
 }
 
-func (d *decoder) layer(in byteReader, encoding string) (io.Reader, error) {
+func (d *decoder) layer(in byteReader, encoding string, lenient bool) (io.Reader, error) {
 	switch encoding {
 	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, err
-		}
-		z.Multistream(false)
-		return &single{z, in}, nil
-	case "deflate": // zlib by RFC 9110; many clients send raw deflate
-		first, err := peek(in)
-		if err != nil {
-			return nil, err
-		}
-		if first&0x0f == 8 && first>>4 <= 7 {
-			z, err := zlib.NewReader(in)
-			if err != nil {
-				return nil, err
-			}
-			return &single{z, in}, nil
-		}
-		return &single{flate.NewReader(in), in}, nil
+		z, err := openGzip(in, lenient)
+		return &single{z, in}, err
+	case "deflate":
+		z, err := openDeflate(in, lenient)
+		return &single{z, in}, err
 	case "br":
 		return &single{brotli.NewReader(in), in}, nil
 	case "zstd":
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecoderMaxMemory(64<<20))
+		z, err := openZstd(in, lenient)
 		if err != nil {
 			return nil, err
 		}
@@ -143,37 +165,23 @@ func (d *decoder) layer(in byteReader, encoding string) (io.Reader, error) {
 	return nil, fmt.Errorf("%q is unknown", encoding)
 }
 
-// peek looks at the first byte of in, which is the source or a bufio.Reader.
-func peek(in byteReader) (byte, error) {
-	var r *bufio.Reader
-	switch x := in.(type) {
-	case *sourceReader:
-		r = x.r
-	case *bufio.Reader:
-		r = x
-	default:
-		return 0, errors.New("unknown reader")
-	}
-	b, err := r.Peek(1)
-	if err != nil {
-		return 0, err
-	}
-	return b[0], nil
-}
+// errTrailing says that something follows a compressed stream.
+var errTrailing = errors.New("data after the end of the compressed stream")
 
 // single is one compressed stream, behind which nothing may follow.
 type single struct {
 	io.Reader
-	rest io.Reader
+	rest io.ByteReader
 }
 
 func (s *single) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err == io.EOF {
-		var one [1]byte
-		if m, restErr := s.rest.Read(one[:]); m > 0 {
-			return n, errors.New("data after the end of the compressed stream")
-		} else if restErr != nil && restErr != io.EOF {
+		switch _, restErr := s.rest.ReadByte(); restErr {
+		case nil:
+			return n, errTrailing
+		case io.EOF:
+		default:
 			return n, restErr
 		}
 	}

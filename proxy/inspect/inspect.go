@@ -219,7 +219,7 @@ func (i *Inspection) Body(client io.Reader, length int64) (*Refusal, error) {
 // is refused in every mode. A body whose encoding cannot be undone is refused, or in detect
 // goes on as it was received, counted.
 func (i *Inspection) takeIn(limit int64) (*Refusal, error) {
-	encodings, err := parseEncodings(i.header["Content-Encoding"])
+	encodings, err := requestEncodings(i.header["Content-Encoding"])
 	if err == nil {
 		err = i.body.read(encodings, limit)
 		if err == nil && len(encodings) > 0 && i.body.over(int64(i.opts.Body.MaxBytes)) {

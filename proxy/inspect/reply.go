@@ -35,6 +35,7 @@ func (i *Inspection) Reply(reply *http.Response) (io.Reader, *Refusal, error) {
 		return i.counted(reply.Body, i.replyCause(), 0), nil, nil
 	}
 	i.reply = newBody(i.opts.Spill, reply.Body, reply.ContentLength, 1<<63-2)
+	i.reply.reply = true
 	if err == nil {
 		err = i.reply.read(encodings, int64(i.opts.Reply.InspectBytes))
 	}

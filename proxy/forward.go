@@ -50,6 +50,9 @@ func (x *exchange) roundTrip(body io.ReadCloser, length int64) (*http.Response, 
 		x.access.UpstreamAddress = attempt.Address.String()
 	}
 	x.access.UpstreamDuration = attempt.Duration
+	if attempt.Sent {
+		x.inspection.Sent()
+	}
 	if reply != nil {
 		x.access.UpstreamStatus = reply.StatusCode
 	}

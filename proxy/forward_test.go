@@ -139,6 +139,8 @@ func TestRoutesAndReplies(t *testing.T) {
 		{name: "health path from a client", request: get("/.gatehouse/ready", "X-Forwarded-For: 192.0.2.7"), status: 404, reason: event.NoRoute},
 		{name: "health path in another spelling", request: get("//.gatehouse/./ready", "X-Forwarded-For: 192.0.2.7"), status: 404, reason: event.NoRoute},
 		{name: "health path from the load balancer", request: host("10.0.0.1", get("/.gatehouse/ready")), status: 200},
+		{name: "disabled, over max_bytes", request: host("quiet.example.com", get("/", "Content-Type: text/plain", "Content-Length: 99999999999")), status: 413, reason: event.BodyTooLarge},
+		{name: "disabled, without a byte of body", request: host("quiet.example.com", strings.Replace(get("/", "Connection: close"), "GET", "HEAD", 1)), status: 200, upstream: origin},
 		{name: "disabled", request: host("quiet.example.com", get("/?q=%3Cscript%3Ealert(1)%3C/script%3E")), status: 200, upstream: origin},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,7 +184,7 @@ func TestRoutesAndReplies(t *testing.T) {
 	}
 	_, page := g.Admin("/metrics")
 	for _, want := range []string{
-		`gatehouse_uninspected_requests_total{application="quiet",cause="mode_disabled"} 2`,
+		`gatehouse_uninspected_requests_total{application="quiet",cause="mode_disabled"} 3`, // not the one that was refused
 		`gatehouse_verdicts_total{application="_other",reason="unknown_host",verdict="block"} 1`,
 	} {
 		if !strings.Contains(page, want) {

@@ -93,6 +93,7 @@ type Inspection struct {
 	outcome  Outcome
 	counters []*counter
 	closed   bool
+	sent     bool // an upstream may have got something of the request
 	// broken is the cause for which inspection ended early while the request went on: no further phase runs. Empty if it
 	// did not end early.
 	broken string
@@ -413,15 +414,19 @@ func (i *Inspection) uninspected(cause string, n int64) {
 // Uninspected counts bytes that the caller carries outside of a body: WebSocket frames, trailers.
 func (i *Inspection) Uninspected(cause string, n int64) { i.uninspected(cause, n) }
 
+// Sent says that an upstream may have got something of the request.
+func (i *Inspection) Sent() { i.sent = true }
+
 // Close ends the inspection: phase 5 runs, the transaction and the buffers are freed.
 func (i *Inspection) Close() *Outcome {
 	if i.closed {
 		return &i.outcome
 	}
 	i.closed = true
-	if i.tx == nil {
+	if i.tx == nil && i.sent {
 		i.uninspected(CauseModeDisabled, 0)
-	} else {
+	}
+	if i.tx != nil {
 		start := time.Now()
 		result := i.tx.Close()
 		i.outcome.Phases[rules.PhaseLogging] += time.Since(start)

@@ -6,7 +6,10 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -15,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"gatehouse/proxy/event"
+	"gatehouse/proxy/proxytest"
 )
 
 // compress writes text through a compressor.
@@ -112,6 +116,7 @@ func encodingCases(t *testing.T) []bodyCase {
 		{"gzip with an extra field", "gzip", func(v string) string { return member(4, "\x04\x00AB\x00\x00", v) }},
 		{"gzip with a comment", "gzip", func(v string) string { return member(16, "comment\x00", v) }},
 		{"gzip with a long file name", "gzip", func(v string) string { return member(8, strings.Repeat("n", 256)+"\x00", v) }},
+		{"gzip with a field in its file name", "gzip", func(v string) string { return member(8, "&q="+attackValue+"\x00", v) }},
 		{"gzip with reserved flags", "gzip", func(v string) string { return member(0x40, "", v) }},
 		{"gzip with another size", "gzip", func(v string) string { z := zipped(v); return z[:len(z)-1] + "\x01" }},
 		{"zeros behind gzip", "gzip", func(v string) string { return zipped(v) + "\x00\x00" }},
@@ -151,6 +156,34 @@ func encodingCases(t *testing.T) []bodyCase {
 		})
 	}
 	return list
+}
+
+// TestEncodedBodiesRefused shows the rule of docs/threat-model.md for applications that do not decode.
+func TestEncodedBodiesRefused(t *testing.T) {
+	page, err := os.ReadFile("../docs/threat-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile("`(SecRule REQUEST_HEADERS:Content-Encoding [^`]+)`").FindSubmatch(page)
+	if rule == nil {
+		t.Fatal("docs/threat-model.md lacks the rule")
+	}
+	upstream := proxytest.NewUpstream(t)
+	g := proxytest.Start(t, application(upstream.URL, "block", fmt.Sprintf("    policy: own\npolicies:\n  - name: own\n    seclang: |\n      %s\n", rule[1])))
+	zipped := gzipped(t, "a=1")
+	for _, tt := range []struct {
+		header, body string
+		status       int
+	}{
+		{"X-Other: gzip", "a=1", 200},
+		{"Content-Encoding: identity", "a=1", 200},
+		{"Content-Encoding: gzip", zipped, 415},
+		{"content-encoding: GZIP", zipped, 415},
+	} {
+		if r, _ := proxytest.Raw(t, g.URL, post("/", "application/x-www-form-urlencoded", tt.body, tt.header)); r == nil || r.StatusCode != tt.status {
+			t.Errorf("%s: %v, want %d", tt.header, r, tt.status)
+		}
+	}
 }
 
 // charsetCases are charset parameters.

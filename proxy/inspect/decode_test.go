@@ -133,6 +133,8 @@ func TestReadEncodedBody(t *testing.T) {
 		{"gzip with the longest name", []string{"gzip"}, gzipHeader(t, 8, strings.Repeat("n", 255)+"\x00", text), nil},
 		{"gzip with a longer name", []string{"gzip"}, gzipHeader(t, 8, strings.Repeat("n", 256)+"\x00", text), errEncoding},
 		{"gzip with a line end in its name", []string{"gzip"}, gzipHeader(t, 8, "a\nb\x00", text), errEncoding},
+		{"gzip with a field in its name", []string{"gzip"}, gzipHeader(t, 8, "&q\x00", text), errEncoding},
+		{"gzip with markup in its name", []string{"gzip"}, gzipHeader(t, 8, "<svg \x00", text), errEncoding},
 		{"gzip with an extra field", []string{"gzip"}, gzipHeader(t, 4, "\x04\x00AB\x00\x00", text), errEncoding},
 		{"gzip with a comment", []string{"gzip"}, gzipHeader(t, 16, "comment\x00", text), errEncoding},
 		{"gzip with a header checksum", []string{"gzip"}, gzipHeader(t, 2, "", text), errEncoding},

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 )
 
 // Flags of a gzip header (RFC 1952, section 2.3.1).
@@ -12,8 +13,11 @@ const (
 	gzipName = 1 << 3
 )
 
-// maxGzipName is the length in bytes of the longest file name in a gzip header.
-const maxGzipName = 255
+// Bounds of the file name in a gzip header: its length in bytes and what it must not hold.
+const (
+	maxGzipName = 255
+	nameForbids = `&=;%<>"'`
+)
 
 // openGzip opens one gzip member. Its header may hold a file name, which the gzip tool writes, and nothing else: extra
 // fields, comments and header checksums are written by few, and skipped in different ways.
@@ -26,20 +30,21 @@ func openGzip(in byteReader, lenient bool) (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !lenient && !printable(z.Name) {
-		return nil, errors.New("the file name in the gzip header is longer than 255 bytes, or not printable")
+	if !lenient && !plainName(z.Name) {
+		return nil, errors.New("the file name in the gzip header is longer than 255 bytes, or holds control characters or one of " + nameForbids)
 	}
 	z.Multistream(false)
 	return z, nil
 }
 
-// printable says whether name, whose runes are the bytes of a gzip header, can be the name of a file in any charset.
-func printable(name string) bool {
+// plainName says whether name, whose runes are the bytes of a gzip header, can be the name of a file in any charset, and
+// is nothing that an application which does not decode the body reads as a field or as markup.
+func plainName(name string) bool {
 	n := 0
 	for _, b := range name {
 		if n++; b < ' ' || b == 0x7f || n > maxGzipName {
 			return false
 		}
 	}
-	return true
+	return !strings.ContainsAny(name, nameForbids)
 }

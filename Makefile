@@ -91,6 +91,11 @@ bench-quick: setup ## the same with what says most, in under 3 minutes
 	@bench/install
 	@go run ./bench/compare -quick
 
+.PHONY: bench-curves
+bench-curves: setup ## how cost grows with applications, rules, bodies, connections and threads: a quarter of an hour
+	@bench/install
+	@go run ./bench/compare -curves
+
 .PHONY: e2e
 e2e: setup ## end-to-end tests with real clients (build tag e2e)
 	@packages=$$(.ci/e2e-packages); $(GOTEST) -tags e2e -count=1 -timeout 20m $$packages

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,10 +38,36 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// TestCurves shows that each curve has points in order, and that what it varies reaches the servers.
+func TestCurves(t *testing.T) {
+	if len(curves()) != 5 {
+		t.Errorf("%d curves", len(curves()))
+	}
+	for _, c := range curves() {
+		if len(c.at) < 2 || !slices.IsSorted(c.at) {
+			t.Errorf("%s: points %v", c.name, c.at)
+		}
+		var last string
+		for i, at := range c.at {
+			s := scenario{mix: "shop"}
+			c.set(&s, at)
+			now := fmt.Sprint(s)
+			if i > 0 && now == last {
+				t.Errorf("%s: %d is as the point before", c.name, at)
+			}
+			last = now
+			if m, err := s.traffic(); err != nil || m.Hosts > m.Count {
+				t.Errorf("%s: %d: %d hosts, %d requests, %v", c.name, at, m.Hosts, m.Count, err)
+			}
+		}
+	}
+}
+
 func TestUnknownScenario(t *testing.T) {
-	o := options{only: "standard,fast"}
-	if _, err := o.scenarios(); err == nil || !strings.Contains(err.Error(), `"fast"`) {
-		t.Errorf("got %v", err)
+	for _, o := range []options{{only: "standard,fast"}, {only: "rules,fast", curves: true}} {
+		if _, err := o.scenarios(); err == nil || !strings.Contains(err.Error(), `"fast"`) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ import (
 // options are the flags.
 type options struct {
 	quick        bool
+	curves       bool
 	root, out    string
 	only, filter string
 	rounds       int
@@ -45,8 +47,9 @@ func main() { os.Exit(run()) }
 func run() int {
 	o := options{root: ".", warm: time.Second}
 	flag.BoolVar(&o.quick, "quick", false, "only the scenarios that say most, and fewer rounds: under 3 minutes")
+	flag.BoolVar(&o.curves, "curves", false, "instead of scenarios, how cost grows with applications, rules, bodies, connections and threads")
 	flag.StringVar(&o.out, "out", "bench/recorded", "`directory` below which the run is recorded")
-	flag.StringVar(&o.only, "scenarios", "", "`names` of scenarios, with commas; empty is all")
+	flag.StringVar(&o.only, "scenarios", "", "`names` of scenarios, or of curves, with commas; empty is all")
 	flag.StringVar(&o.filter, "peers", "", "`names` of servers, with commas; empty is all that are installed")
 	flag.IntVar(&o.rounds, "rounds", 0, "how often each server has its turn; 0 is 5, or 3 and 2 with -quick")
 	flag.DurationVar(&o.seconds, "time", 0, "how long each measurement takes, in whole seconds; 0 is 1s to 5s, by scenario")
@@ -55,6 +58,7 @@ func run() int {
 	flag.IntVar(&o.settings.Rate, "rate", 200, "requests a second of the open loop")
 	flag.Uint64Var(&o.settings.Seed, "seed", 1, "of the requests")
 	flag.Parse()
+	raiseFiles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	result, err := o.compare(ctx, os.Stderr)
@@ -66,6 +70,19 @@ func run() int {
 		return 1
 	}
 	return 0
+}
+
+// raiseFiles lets the process and its servers have as many open files as thousands of connections need, if it may.
+func raiseFiles() {
+	const files = 65_536
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= files {
+		return
+	}
+	raised := syscall.Rlimit{Cur: files, Max: max(limit.Max, files)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: open files stay limited to %d: %v\n", limit.Cur, err)
+	}
 }
 
 // compare runs the scenarios.
@@ -83,8 +100,10 @@ func (o *options) compare(ctx context.Context, progress io.Writer) (*report.Resu
 	if err != nil {
 		return nil, err
 	}
-	o.settings.Rounds = all[0].rounds
-	c := &comparison{dir: dir, settings: o.settings, warm: o.warm, progress: progress}
+	if len(all) > 0 {
+		o.settings.Rounds = all[0].rounds
+	}
+	c := &comparison{dir: dir, settings: o.settings, warm: o.warm, warmOnce: o.quick, progress: progress}
 	r := &report.Result{Date: begin.UTC(), Machine: thisMachine(), Settings: o.settings}
 	if err := o.choose(c, r); err != nil {
 		return nil, err
@@ -94,16 +113,39 @@ func (o *options) compare(ctx context.Context, progress io.Writer) (*report.Resu
 		return nil, err
 	}
 	r.Commit, r.Versions = c.built.Commit(), c.versions(ctx)
-	for _, s := range all {
-		measured, err := c.run(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		r.Scenarios = append(r.Scenarios, *measured)
+	if err := o.measure(ctx, c, r, all); err != nil {
+		return nil, err
 	}
 	r.Void = c.void
 	r.Machine.Seconds = time.Since(begin).Seconds()
 	return r, nil
+}
+
+// measure runs the scenarios, or draws the curves.
+func (o *options) measure(ctx context.Context, c *comparison, r *report.Result, all []scenario) error {
+	if o.curves {
+		all = nil
+		const rounds, seconds = 3, 2 * time.Second
+		r.Settings.Rounds = cmp.Or(o.rounds, rounds)
+		for _, v := range curves() {
+			if o.only != "" && !slices.Contains(strings.Split(o.only, ","), v.name) {
+				continue
+			}
+			drawn, err := c.draw(ctx, v, r.Settings.Rounds, cmp.Or(o.seconds, seconds))
+			if err != nil {
+				return err
+			}
+			r.Curves = append(r.Curves, *drawn)
+		}
+	}
+	for _, s := range all {
+		measured, err := c.run(ctx, s)
+		if err != nil {
+			return err
+		}
+		r.Scenarios = append(r.Scenarios, *measured)
+	}
+	return nil
 }
 
 // scenarios are those that were asked for.
@@ -112,9 +154,16 @@ func (o *options) scenarios() ([]scenario, error) {
 	if o.only != "" {
 		names := strings.Split(o.only, ",")
 		for _, name := range names {
-			if !slices.ContainsFunc(all, func(s scenario) bool { return s.name == name }) {
+			known := slices.ContainsFunc(all, func(s scenario) bool { return s.name == name })
+			if o.curves {
+				known = slices.ContainsFunc(curves(), func(c curve) bool { return c.name == name })
+			}
+			if !known {
 				return nil, fmt.Errorf("-scenarios: there is no scenario %q", name)
 			}
+		}
+		if o.curves {
+			return nil, nil
 		}
 		all = slices.DeleteFunc(all, func(s scenario) bool { return !slices.Contains(names, s.name) })
 	}
@@ -145,6 +194,9 @@ func (o *options) choose(c *comparison, r *report.Result) error {
 		if o.filter != "" && !slices.Contains(names, p.Name) {
 			why = "not asked for"
 		}
+		if why == "" && o.curves && !besideProxy(p) {
+			continue
+		}
 		if why != "" {
 			fmt.Fprintf(c.progress, "left out: %s: %s\n", p.Title, why)
 			r.LeftOut = append(r.LeftOut, report.Version{Name: p.Name, Title: p.Title, Text: why})
@@ -161,6 +213,9 @@ func (o *options) choose(c *comparison, r *report.Result) error {
 // record writes the result into a directory of its own, and the table to w too.
 func (o *options) record(r *report.Result, w io.Writer) error {
 	dir := filepath.Join(o.out, folder(r))
+	if o.curves {
+		dir += "-curves"
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

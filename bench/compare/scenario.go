@@ -22,6 +22,11 @@ type scenario struct {
 	rounds  int
 	// connections at saturation, if others than in the settings: large requests keep few of them busy enough.
 	connections int
+	// What follows is for curves.
+	bytes   int // of bodies; the mix is then one of that size. Negative is none
+	sites   int
+	rules   int
+	workers int
 }
 
 func everyone(peers.Peer) bool         { return true }
@@ -62,6 +67,19 @@ func scenarios(quick bool) []scenario {
 		}
 	}
 	return chosen
+}
+
+// traffic is the mix that the scenario sends.
+func (s scenario) traffic() (mix.Mix, error) {
+	if s.bytes != 0 {
+		return mix.Sized(max(0, s.bytes)), nil
+	}
+	m, err := mix.Find(s.mix)
+	if s.sites > 0 {
+		m.Hosts = s.sites
+		m.Count = max(m.Count, m.Hosts)
+	}
+	return m, err
 }
 
 // hosts are the names that servers are asked by.

@@ -61,6 +61,19 @@ func Find(name string) (Mix, error) {
 	return Mix{}, fmt.Errorf("there is no mix %q", name)
 }
 
+// Sized is a mix of JSON documents of about so many bytes, of searches if none. There are fewer of large ones: 128 MiB in all.
+func Sized(bytes int) Mix {
+	m := Mix{Name: "sized", Title: fmt.Sprintf("JSON of %d bytes", bytes), Count: plenty, Hosts: 1}
+	if bytes == 0 {
+		m.Title, m.make = "searches, without a body", func(s Source, _ int, attack string) Request { return search(s, attack) }
+		return m
+	}
+	const all = 128 << 20
+	m.Count = min(m.Count, all/bytes)
+	m.make = func(s Source, _ int, attack string) Request { return texts(s, attack, bytes) }
+	return m
+}
+
 // Requests are those of the mix, others for another seed.
 func (m Mix) Requests(seed uint64) []Request {
 	s := NewSource(seed)
@@ -134,8 +147,12 @@ func checkout(s Source, attack string) Request {
 // api is a JSON document; as many are of 1 to 2 KiB as of 32 to 64. Large ones have longer texts rather than ever more
 // fields: some engines take no more than 1,000.
 func api(s Source, _ int, attack string) Request {
+	return texts(s, attack, s.between(1200, largest-2<<10))
+}
+
+// texts is a JSON document of about so many bytes.
+func texts(s Source, attack string, size int) Request {
 	const most, empty = 50, 150 // items, and bytes of one without a note
-	size := s.between(1200, largest-2<<10)
 	items := make([]any, 1+min(most, size/512))
 	room := max(0, size/len(items)-empty)
 	for i := range items {

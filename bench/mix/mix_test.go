@@ -165,3 +165,24 @@ func TestSeed(t *testing.T) {
 		t.Errorf("%d requests are the same with another seed", same)
 	}
 }
+
+// TestSized shows that documents are as large as asked for, and differ.
+func TestSized(t *testing.T) {
+	for _, size := range []int{0, 1 << 10, 100 << 10, 1 << 20} {
+		m := Sized(size)
+		if m.Count < 100 {
+			t.Errorf("%d requests of %d bytes", m.Count, size)
+		}
+		m.Count = min(m.Count, 10)
+		seen := map[string]bool{}
+		for _, r := range m.Requests(1) {
+			if n := len(r.Body); n < size*8/10 || n > size*12/10 {
+				t.Errorf("a body of %d bytes, want %d", n, size)
+			}
+			seen[r.Target+string(r.Body)] = true
+		}
+		if len(seen) != m.Count {
+			t.Errorf("%d of %d are distinct", len(seen), m.Count)
+		}
+	}
+}

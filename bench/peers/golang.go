@@ -112,6 +112,14 @@ func startGatehouse(mode string) func(context.Context, setup) (*Process, error) 
 			listener = fmt.Sprintf("{ name: bench, address: %q, protocol: https }", s.address)
 			certificates = fmt.Sprintf("certificates:\n  - { name: bench, cert_file: %q, key_file: %q }\n", s.certificate.chain, s.certificate.key)
 		}
+		rules := ""
+		if s.Rules != "" {
+			file, err := s.write("custom.conf", s.Rules)
+			if err != nil {
+				return nil, err
+			}
+			rules = fmt.Sprintf(", seclang_file: %q", file)
+		}
 		var applications strings.Builder
 		for _, host := range s.Hosts {
 			fmt.Fprintf(&applications, "  - { name: %q, hosts: [%q], mode: %s, upstream: backend }\n", host, host, mode)
@@ -121,11 +129,11 @@ func startGatehouse(mode string) func(context.Context, setup) (*Process, error) 
 %sadmin: { address: %q }
 logs: { access: stdout, events: stdout }
 policies:
-  - { name: default, crs: { version: %q, setup: stock, paranoia: %d } }
+  - { name: default, crs: { version: %q, setup: stock, paranoia: %d }%s }
 upstreams:
   - { name: backend, url: "http://%s", allow_loopback: true }
 applications:
-%s`, listener, certificates, admin, CRSVersion, s.Paranoia, s.Backend, applications.String()))
+%s`, listener, certificates, admin, CRSVersion, s.Paranoia, rules, s.Backend, applications.String()))
 		if err != nil {
 			return nil, err
 		}

@@ -34,6 +34,7 @@ type Settings struct {
 	Paranoia int    // of CRS
 	TLS      bool   // and HTTP/2 for those who ask
 	Hosts    []string
+	Rules    string // in SecLang, which only the gateway gets
 }
 
 // setup is what one server is started with.

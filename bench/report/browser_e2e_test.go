@@ -60,9 +60,19 @@ func TestPageInBrowser(t *testing.T) {
 			return &v.Steady.Benign
 		})
 	}
+	for _, c := range want.Curves {
+		for metric, value := range map[string]func(Summary) float64{
+			"cpu":  func(v Summary) float64 { return v.CPU.Median },
+			"rate": func(v Summary) float64 { return v.Rate.Median },
+			"rss":  func(v Summary) float64 { return v.RSS.Median },
+		} {
+			compared += comparePoints(t, find(t, charts, c.Name, metric), c.Points, value)
+		}
+	}
 	// Three servers in two scenarios: three bars, and four points at saturation and, but for one server, in the open loop.
-	if want := 2*3*3 + 2*3*4 + 5*4; compared != want || len(charts) != 10 {
-		t.Errorf("%d numbers in %d charts, want %d in 10", compared, len(charts), want)
+	// Two servers at three points of three curves.
+	if want := 2*3*3 + 2*3*4 + 5*4 + 2*3*3; compared != want || len(charts) != 10+3 {
+		t.Errorf("%d numbers in %d charts, want %d in 13", compared, len(charts), want)
 	}
 	for _, name := range []string{"script", "link", "img", "iframe"} {
 		if found := elements(document, name); len(found) > 0 {
@@ -182,6 +192,26 @@ func compareLines(t *testing.T, chart *html.Node, servers []Server, value func(S
 			}
 			if i > 0 && want[i] > want[i-1] && number(t, p, "cy") >= number(t, points[i-1], "cy") {
 				t.Errorf("point %d of %s is not above the one before", i, v.Name)
+			}
+			compared++
+		}
+	}
+	return compared
+}
+
+// comparePoints holds the lines of a curve against what was measured, and gives how many points there are.
+func comparePoints(t *testing.T, chart *html.Node, points []Point, value func(Summary) float64) int {
+	t.Helper()
+	compared := 0
+	for i, g := range elements(chart, "g") {
+		marks := elements(g, "circle")
+		if len(marks) != len(points) {
+			t.Fatalf("%d points, want %d", len(marks), len(points))
+		}
+		for k, m := range marks {
+			want := points[k].Servers[i]
+			if got := number(t, m, "data-value"); got != value(want.Summary) || attribute(g, "data-server") != want.Name {
+				t.Errorf("point %d is %v of %s, want %v of %s", k, got, attribute(g, "data-server"), value(want.Summary), want.Name)
 			}
 			compared++
 		}

@@ -146,39 +146,85 @@ func (s *Scenario) bars(metric, title string, value func(Summary) Spread) chart 
 	return c
 }
 
+// series are the values of one server along a chart; values and exact, which is as in the JSON, are of the same length.
+type series struct {
+	server, title string
+	place         int // among all servers, which gives the colour
+	values        []float64
+	exact         []string
+}
+
+// lines is a chart with a line a server, through a value at each of the places that names name.
+func lines(scenario, metric, title string, names []string, all []series) chart {
+	const height, top, bottom, left = 300., 12., 260., 60.
+	var values []float64
+	for _, s := range all {
+		values = append(values, s.values...)
+	}
+	y := newScale(values, bottom, top)
+	c := chart{Scenario: scenario, Metric: metric, Title: title, Width: chartWidth, Height: height, Ticks: y.ticks(), Left: left, Right: chartWidth - labelWidth, Bottom: bottom}
+	const entry = 20. // height of one in the legend
+	step := (c.Right - c.Left) / float64(len(names))
+	for i, s := range all {
+		drawn := line{Server: s.server, Title: s.title, Class: fmt.Sprintf("s%d", s.place), LabelX: c.Right + entry, LabelY: top + float64(i+1)*entry}
+		for k, v := range s.values {
+			m := mark{Name: names[k], Value: s.exact[k], X: round(c.Left + step*(float64(k)+0.5)), Y: y.at(v)}
+			drawn.Points += fmt.Sprintf("%g,%g ", m.X, m.Y)
+			drawn.Marks = append(drawn.Marks, m)
+		}
+		c.Lines = append(c.Lines, drawn)
+	}
+	return c
+}
+
 // percentiles is a chart with a line through the percentiles of each server, in milliseconds.
 func (s *Scenario) percentiles(metric, title string, value func(Summary) *load.Latency) chart {
-	const height, top, bottom, left = 300., 12., 260., 60.
-	var all []float64
-	points := func(l *load.Latency) []mark {
-		return []mark{{Name: "p50", Value: exact(l.P50)}, {Name: "p90", Value: exact(l.P90)}, {Name: "p99", Value: exact(l.P99)}, {Name: "p99.9", Value: exact(l.P999)}}
-	}
-	values := func(l *load.Latency) []float64 {
-		return []float64{l.P50 / 1000, l.P90 / 1000, l.P99 / 1000, l.P999 / 1000}
-	}
-	for _, v := range s.Servers {
-		if l := value(v.Summary); l != nil {
-			all = append(all, values(l)...)
-		}
-	}
-	y := newScale(all, bottom, top)
-	c := chart{Scenario: s.Name, Metric: metric, Title: title, Width: chartWidth, Height: height, Ticks: y.ticks(), Left: left, Right: chartWidth - labelWidth, Bottom: bottom}
-	const entry = 20. // height of one in the legend
+	var all []series
 	for i, v := range s.Servers {
 		l := value(v.Summary)
 		if l == nil {
 			continue
 		}
-		drawn := line{Server: v.Name, Title: v.Title, Class: fmt.Sprintf("s%d", i), LabelX: c.Right + entry, LabelY: top + float64(i+1)*entry}
-		for k, mark := range points(l) {
-			step := (c.Right - c.Left) / 4
-			mark.X, mark.Y = round(c.Left+step*(float64(k)+0.5)), y.at(values(l)[k])
-			drawn.Points += fmt.Sprintf("%g,%g ", mark.X, mark.Y)
-			drawn.Marks = append(drawn.Marks, mark)
+		drawn := series{server: v.Name, title: v.Title, place: i}
+		for _, us := range []float64{l.P50, l.P90, l.P99, l.P999} {
+			drawn.values, drawn.exact = append(drawn.values, us/1000), append(drawn.exact, exact(us))
 		}
-		c.Lines = append(c.Lines, drawn)
+		all = append(all, drawn)
 	}
-	return c
+	return lines(s.Name, metric, title, []string{"p50", "p90", "p99", "p99.9"}, all)
+}
+
+// charts are those of a curve. A server that is not at every point has no line.
+func (c *Curve) charts() []chart {
+	var names []string
+	for _, p := range c.Points {
+		names = append(names, strconv.Itoa(p.At))
+	}
+	draw := func(metric, title string, value func(Summary) float64) chart {
+		var all []series
+		for i, v := range c.Points[0].Servers {
+			drawn := series{server: v.Name, title: v.Title, place: i}
+			for _, p := range c.Points {
+				for _, other := range p.Servers {
+					if other.Name == v.Name {
+						drawn.values, drawn.exact = append(drawn.values, value(other.Summary)), append(drawn.exact, exact(value(other.Summary)))
+					}
+				}
+			}
+			if len(drawn.values) == len(names) {
+				all = append(all, drawn)
+			}
+		}
+		return lines(c.Name, metric, title+", by "+c.Axis, names, all)
+	}
+	if len(c.Points) == 0 {
+		return nil
+	}
+	return []chart{
+		draw("cpu", "Processor time, microseconds a request", func(v Summary) float64 { return v.CPU.Median }),
+		draw("rate", "Requests a second at saturation", func(v Summary) float64 { return v.Rate.Median }),
+		draw("rss", "Memory resident, MiB", func(v Summary) float64 { return v.RSS.Median }),
+	}
 }
 
 // charts are those of a scenario.

@@ -14,6 +14,7 @@ var pageText string
 func (r *Result) HTML(w io.Writer) error {
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"charts": func(s Scenario) []chart { return s.charts() },
+		"drawn":  func(c Curve) []chart { return c.charts() },
 		"exact":  exact,
 		"one":    func(v float64) string { return fmt.Sprintf("%.1f", v) },
 		"whole":  func(v float64) string { return fmt.Sprintf("%.0f", v) },

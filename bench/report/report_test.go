@@ -15,7 +15,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, want := range []string{
 		"standard: a shop's visitors", "attacks50: attacks", "Gatehouse, CRS            74.2 [71.3 to 77.0]", "nginx + ModSecurity, CRS  2595.3",
-		"3.33 [3.33 to 3.33]", "0.0286 [0.0286 to 0.0286]", "beyond it", "left out: Caddy: caddy is not installed", "VOID: an attack passed",
+		"3.33 [3.33 to 3.33]", "0.0286 [0.0286 to 0.0286]", "beyond it", "5000   Gatehouse, CRS  222.5 [213.9 to 231.0]", "left out: Caddy: caddy is not installed", "VOID: an attack passed",
 		"nginx, p99 of benign requests at saturation: 0.6 ms without attacks, 0.6 ms with 50 %: 1.00 times",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -20,6 +20,7 @@ type Result struct {
 	Versions  []Version  `json:"versions"`
 	LeftOut   []Version  `json:"left_out,omitempty"` // servers that were not measured, and why
 	Scenarios []Scenario `json:"scenarios"`
+	Curves    []Curve    `json:"curves,omitempty"`
 }
 
 // Machine is what the run ran on.
@@ -63,6 +64,20 @@ type Scenario struct {
 	Seconds       float64  `json:"seconds"`     // of each measurement
 	Connections   int      `json:"connections"` // at saturation
 	Servers       []Server `json:"servers"`
+}
+
+// Curve is how what a request costs grows with something.
+type Curve struct {
+	Name   string  `json:"name"`
+	Title  string  `json:"title"`
+	Axis   string  `json:"axis"`
+	Points []Point `json:"points"`
+}
+
+// Point is what was measured at one place of a curve.
+type Point struct {
+	At      int      `json:"at"`
+	Servers []Server `json:"servers"`
 }
 
 // Server is one that was measured.

@@ -43,5 +43,12 @@ func sample() *Result {
 		r.Scenarios[0].Servers[2].Rounds[i].Steady = nil
 	}
 	r.Scenarios[0].Summarize()
+	curve := Curve{Name: "rules", Title: "rules of the operator", Axis: "rules"}
+	for i, at := range []int{0, 100, 5000} {
+		s := Scenario{Servers: []Server{server("gatehouse", "Gatehouse, CRS", true, true, 1+float64(i)), server("net-http", "net/http", false, false, 2+float64(i))}}
+		s.Summarize()
+		curve.Points = append(curve.Points, Point{At: at, Servers: s.Servers})
+	}
+	r.Curves = append(r.Curves, curve)
 	return r
 }

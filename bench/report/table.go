@@ -19,6 +19,11 @@ func (r *Result) Table(w io.Writer) error {
 			return err
 		}
 	}
+	for _, c := range r.Curves {
+		if err := c.table(w); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintln(w, "\nversions")
 	for _, v := range r.Versions {
 		fmt.Fprintf(w, "  %s: %s\n", v.Title, v.Text)
@@ -62,4 +67,17 @@ func (s *Scenario) table(w io.Writer) error {
 
 func milliseconds(l load.Latency) string {
 	return fmt.Sprintf("%.2f/%.2f/%.2f/%.2f", l.P50/1000, l.P90/1000, l.P99/1000, l.P999/1000)
+}
+
+func (c *Curve) table(w io.Writer) error {
+	fmt.Fprintf(w, "\n%s: %s\n", c.Name, c.Title)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "%s\tserver\tCPU us/request\trequests/s\tsaturated p50/p90/p99/p99.9 ms\tRSS MiB\t\n", c.Axis)
+	for _, p := range c.Points {
+		for _, v := range p.Servers {
+			fmt.Fprintf(t, "%d\t%s\t%.1f [%.1f to %.1f]\t%.0f\t%s\t%.0f\t\n", p.At, v.Title, v.Summary.CPU.Median, v.Summary.CPU.Least, v.Summary.CPU.Most,
+				v.Summary.Rate.Median, milliseconds(v.Summary.Saturate), v.Summary.RSS.Median)
+		}
+	}
+	return t.Flush()
 }

@@ -34,7 +34,7 @@ func (f *Flags) Run(wrap func(http.Handler) http.Handler) error {
 	if err != nil {
 		return err
 	}
-	const connections = 1024
+	const connections = 16_384 // idle ones to the backend, as many as there are clients
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)

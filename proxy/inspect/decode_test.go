@@ -168,6 +168,7 @@ func TestReadEncodedBody(t *testing.T) {
 		{"zstd", []string{"zstd"}, encode(t, "zstd", text), nil},
 		{"two layers", []string{"gzip", "br"}, encode(t, "br", encode(t, "gzip", text)), nil},
 		{"two layers of deflate", []string{"deflate", "deflate"}, encode(t, "deflate", encode(t, "deflate", text)), nil},
+		{"trailing bytes behind brotli around gzip", []string{"gzip", "br"}, append(encode(t, "br", encode(t, "gzip", text)), 'x'), errEncoding},
 		{"two members", []string{"gzip"}, append(encode(t, "gzip", text), encode(t, "gzip", text)...), errEncoding},
 		{"trailing bytes behind gzip", []string{"gzip"}, append(encode(t, "gzip", text), 'x'), errEncoding},
 		{"trailing bytes behind zlib", []string{"deflate"}, append(encode(t, "deflate", text), 'x'), errEncoding},
@@ -179,6 +180,11 @@ func TestReadEncodedBody(t *testing.T) {
 		{"inflates a thousandfold", []string{"gzip"}, encode(t, "gzip", make([]byte, 8<<20)), errEncoding},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			byByte := newBody(dir, iotest.OneByteReader(bytes.NewReader(tt.body)), -1, 1<<20)
+			defer byByte.Close()
+			if err := byByte.read(tt.encodings, 16<<20); !errors.Is(err, tt.err) {
+				t.Fatalf("byte by byte: error %v, want %v", err, tt.err)
+			}
 			b := newBody(dir, bytes.NewReader(tt.body), int64(len(tt.body)), 1<<20)
 			defer b.Close()
 			err := b.read(tt.encodings, 16<<20)

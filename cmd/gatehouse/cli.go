@@ -49,7 +49,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		devCommand(), gatewayCommand(), checkCommand(), inspectCommand(), testCommand(), routeCommand(), incidentCommand(),
-		reportCommand(), schemaCommand(), healthcheckCommand(), completionCommand(), versionCommand(),
+		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(), completionCommand(), versionCommand(),
 	}
 }
 

@@ -58,6 +58,9 @@ type Options struct {
 	// Observer counts; nil counts nothing.
 	Observer Observer
 
+	// Profile gets what rules on programs cost; nil for none.
+	Profile *program.Profile
+
 	// Compared is called in mode Both for every transaction, by the goroutine that closes it.
 	Compared func(Comparison)
 }
@@ -201,7 +204,7 @@ func (e *Engine) compile(p rules.Policy) (*program.RuleSet, Coverage) {
 		return nil, coverage
 	}
 	return program.NewRuleSet(compiled, program.Options{
-		Limits: limitsOf(p.Limits), Target: e.options.Target, Settings: resolved.Settings,
+		Limits: limitsOf(p.Limits), Target: e.options.Target, Settings: resolved.Settings, Profile: e.options.Profile,
 	}), coverage
 }
 

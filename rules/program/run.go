@@ -5,7 +5,11 @@ import "gatehouse/rules/compile/resolve"
 // run runs one phase. The transaction must not go on if it is over a bound then.
 func (t *Tx) run(phase int) {
 	t.phase = phase
-	t.lookAt(phase)
+	if t.profile == nil {
+		t.lookAt(phase)
+	} else {
+		t.lookAtProfiled(phase)
+	}
 	p := t.program
 	rules := p.Phases[phase]
 	next := 0
@@ -32,7 +36,11 @@ func (t *Tx) run(phase int) {
 		if t.isRemoved(p.Rules[i]) {
 			continue
 		}
-		t.evaluate(i)
+		if t.profile == nil {
+			t.evaluate(i)
+		} else {
+			t.evaluateProfiled(i)
+		}
 		if t.interruption != nil && phase != 5 {
 			continue // what it skips, it skips in phase 5
 		}

@@ -19,6 +19,7 @@ type Options struct {
 	// Target names a matched value in the syntax of exclusions, as coraza.Options.Target does. Nil names none.
 	Target   func(variable, key, processor string) string
 	Settings resolve.Settings
+	Profile  *Profile // gets what rules cost; nil for none
 }
 
 // RuleSet runs a program, as a rules.RuleSet. It is safe for concurrent use.
@@ -51,6 +52,7 @@ func (s *RuleSet) Begin(r *rules.Request) rules.Transaction {
 		}
 	}
 	x.tx.vars.Request(r, s.options.Limits, r.Detect && s.program.DetectOnly)
+	x.tx.profile = s.options.Profile
 	x.tx.begin()
 	x.tx.bodyAccess, x.tx.responseAccess = s.options.Settings.RequestBodyAccess, s.options.Settings.ResponseBodyAccess
 	return x

@@ -58,8 +58,9 @@ type Tx struct {
 	writes *[]Assignment
 	at     int // the rule that runs
 	// over says which bound the transaction went over. It must not go on then.
-	over  error
-	spent int // bytes that operators were given
+	over    error
+	spent   int      // bytes that operators were given
+	profile *Profile // nil if nothing is to be noted
 }
 
 type txField struct {

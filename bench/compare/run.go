@@ -184,6 +184,9 @@ func (c *comparison) turn(ctx context.Context, t *traffic, v *contender, round i
 	// A server that is nearly saturated has no latency but that of its queue.
 	const reserve = 1.1
 	if t.steady > 0 && r.Rate > reserve*float64(c.settings.Rate) {
+		if _, err := settle(v.process); err != nil {
+			return err
+		}
 		s := v.load.Rate(c.settings.Rate, t.steady, v.peer.Inspects, round*c.settings.Rate*int(t.steady/time.Second))
 		v.result.Checked += s.Requests
 		c.judge(t, v, s)

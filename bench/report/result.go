@@ -19,7 +19,7 @@ type Result struct {
 	Settings  Settings   `json:"settings"`
 	Versions  []Version  `json:"versions"`
 	LeftOut   []Version  `json:"left_out,omitempty"` // servers that were not measured, and why
-	Scenarios []Scenario `json:"scenarios"`
+	Scenarios []Scenario `json:"scenarios,omitempty"`
 	Curves    []Curve    `json:"curves,omitempty"`
 }
 

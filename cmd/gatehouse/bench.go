@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ import (
 
 func benchCommand() command {
 	return command{
-		name: "bench", synopsis: "-config PATH [-requests PATH] [-rate N] [-vcpu N] [-zones N] [-load SHARE] [-for DURATION] [-o text|json]",
+		name: "bench", synopsis: "-config PATH [-requests PATH] [-rate N] [-vcpu N] [-zones N] [-load SHARE] [-for DURATION] [-cpuprofile FILE] [-o text|json]",
 		short: "measure what a request costs with this configuration, and how many instances a rate takes",
 		long: `
   gatehouse bench -config gatehouse.yaml
@@ -58,6 +59,7 @@ Exit code 0 if the requests could be measured.`,
 			flags.IntVar(&b.need.VCPU, "vcpu", 2, "`number` of processors of one instance")
 			flags.Float64Var(&b.need.Load, "load", 0.6, "`share` of its processors that an instance may use")
 			flags.IntVar(&b.need.Zones, "zones", 3, "`number` of zones, of which one may be lost; 1 to lose none")
+			flags.StringVar(&b.profileTo, "cpuprofile", "", "`file` to write a CPU profile of the measurement to, for go tool pprof")
 			b.output = outputFlag(flags)
 			return func(ctx context.Context, args []string) error {
 				switch {
@@ -87,6 +89,7 @@ Exit code 0 if the requests could be measured.`,
 type benchmark struct {
 	cli        *cli
 	requests   string
+	profileTo  string
 	time       time.Duration
 	reply, top int
 	need       sizing.Need
@@ -126,10 +129,18 @@ func (b *benchmark) run(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return err
 	}
+	options := sizing.Options{Config: loaded, Requests: raw, Time: b.time, Reply: b.reply, Progress: b.say}
+	if b.profileTo != "" {
+		f, err := os.Create(b.profileTo)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		options.Profile = f
+	}
 	judges := b.cli.newOfflineEngine(engineProgram)
-	measured, err := sizing.Measure(ctx, sizing.Options{
-		Config: loaded, Engine: judges, Requests: raw, Time: b.time, Reply: b.reply, Progress: b.say,
-	})
+	options.Engine = judges
+	measured, err := sizing.Measure(ctx, options)
 	if err != nil {
 		return errors.Join(err, judges.Close())
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,6 +33,8 @@ type Options struct {
 	Time     time.Duration
 	// Reply is the size of the bodies that the upstream answers with, in bytes.
 	Reply int
+	// Profile, if it is not nil, gets a CPU profile of the measurement, in the format of pprof.
+	Profile io.Writer
 	// Progress is told what is done next; nil is not told.
 	Progress func(what string)
 }
@@ -79,13 +82,24 @@ func Measure(ctx context.Context, o Options) (Measured, error) {
 	var through run
 	if err == nil {
 		say("measuring")
-		through, err = drive(ctx, address, o.Requests, o.Time)
+		through, err = o.measure(ctx, address)
 	}
 	memory := resident()
 	if err := errors.Join(err, g.Stop(context.WithoutCancel(ctx))); err != nil {
 		return Measured{}, err
 	}
 	return Measured{Requests: through.requests, CPU: max(through.cpu-alone.cpu, 0), Statuses: through.statuses, Memory: memory}, nil
+}
+
+// measure drives the gateway, and profiles it if that is asked for.
+func (o *Options) measure(ctx context.Context, address string) (run, error) {
+	if o.Profile != nil {
+		if err := pprof.StartCPUProfile(o.Profile); err != nil {
+			return run{}, err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	return drive(ctx, address, o.Requests, o.Time)
 }
 
 // startGateway runs the gateway.

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	previous "gatehouse.invalid/crs-previous"
 	current "github.com/corazawaf/coraza-coreruleset/v4"
@@ -39,14 +40,16 @@ func dir(version string) string { return "crs-" + version }
 type embedded struct {
 	version string
 	files   fs.FS
+	read    func() (Release, error) // the same text for all: a gateway has thousands of policies with it
 }
 
 // releases lists what is embedded, newest first.
-func releases() []embedded {
-	return []embedded{
-		{version: "4.25.0", files: current.FS},
-		{version: "4.22.0", files: previous.FS},
-	}
+var releases = []*embedded{newEmbedded("4.25.0", current.FS), newEmbedded("4.22.0", previous.FS)}
+
+func newEmbedded(version string, files fs.FS) *embedded {
+	e := &embedded{version: version, files: files}
+	e.read = sync.OnceValues(e.load)
+	return e
 }
 
 const (
@@ -56,9 +59,8 @@ const (
 
 // Versions lists the embedded releases, newest first.
 func Versions() []string {
-	all := releases()
-	versions := make([]string, len(all))
-	for i, e := range all {
+	versions := make([]string, len(releases))
+	for i, e := range releases {
 		versions[i] = e.version
 	}
 	return versions
@@ -67,19 +69,20 @@ func Versions() []string {
 // Load returns the release of that version; an empty version is the newest. A version that is not embedded is an
 // error that names those that are.
 func Load(version string) (Release, error) {
-	all := releases()
 	i := 0
 	if version != "" {
-		i = slices.IndexFunc(all, func(e embedded) bool { return e.version == version })
+		i = slices.IndexFunc(releases, func(e *embedded) bool { return e.version == version })
 	}
 	if i < 0 {
 		return Release{}, fmt.Errorf("CRS %q is not embedded; choose one of %s, or leave the version empty for the newest",
 			version, strings.Join(Versions(), ", "))
 	}
-	return all[i].load()
+	r, err := releases[i].read()
+	r.Rules = slices.Clone(r.Rules) // the caller's own
+	return r, err
 }
 
-func (e embedded) load() (Release, error) {
+func (e *embedded) load() (Release, error) {
 	r := Release{Version: e.version}
 	setup, err := fs.ReadFile(e.files, setupExample)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -84,5 +85,27 @@ func TestDataShowsDataFilesOnly(t *testing.T) {
 		if _, err := r.Data.Open(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: got %v, want a file that does not exist", name, err)
 		}
+	}
+}
+
+// TestTextIsShared shows that a release is in memory once, however often it is loaded, and that who changes the list of its
+// files changes it for nobody else.
+func TestTextIsShared(t *testing.T) {
+	first, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range first.Rules {
+		if unsafe.StringData(first.Rules[i].Text) != unsafe.StringData(second.Rules[i].Text) {
+			t.Fatalf("%s is there twice", first.Rules[i].Name)
+		}
+	}
+	first.Rules[0].Text = "SecRuleEngine Off"
+	if third, err := Load(""); err != nil || third.Rules[0].Text != second.Rules[0].Text {
+		t.Errorf("a caller changed what others get: %v", err)
 	}
 }

@@ -186,3 +186,12 @@ func TestSized(t *testing.T) {
 		}
 	}
 }
+
+// TestText shows that text is never shorter than asked for: callers cut it.
+func TestText(t *testing.T) {
+	for size := range 2000 {
+		if n := len(NewSource(uint64(size)).Sized(size)); n < size || n > size+300 {
+			t.Fatalf("%d bytes, want %d", n, size)
+		}
+	}
+}

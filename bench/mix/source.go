@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ func NewSource(seed uint64) Source { return Source{Rand: rand.New(rand.NewPCG(se
 // name is that of a field, or of a browser.
 func (s Source) name(name string) string {
 	if s.fresh {
-		return name + "_" + s.Hex(8)
+		return name + "_" + strconv.FormatUint(s.Uint64(), 10) // of digits alone: letters spell the names of scanners now and then
 	}
 	return name
 }
@@ -75,10 +76,10 @@ func (s Source) Text(n int) string {
 	return b.String()
 }
 
-// Sized is text of about so many bytes.
+// Sized is text of so many bytes, or a little more.
 func (s Source) Sized(bytes int) string {
 	var b strings.Builder
-	for b.Len() < bytes {
+	for b.Len() <= bytes { // the last one is a space
 		b.WriteString(s.Text(8 + s.IntN(8)))
 		b.WriteString(". ")
 	}

@@ -409,7 +409,6 @@ applications:
 		got = append(got, strings.TrimPrefix(w.String(), dir+"/"))
 	}
 	want := []string{
-		`g.yaml:3:3: policies[2].crs.version: is not set, so the newest embedded release 4.25.0 is used; name it to keep it when the program is upgraded`,
 		`g.yaml:8:7: policies[1].seclang: rule 20 is of phase 3 and never runs for application quiet: no route of it has response: { inspect: true }`,
 		`g.yaml:11:34: policies[1].exclusions[0].tags[0]: has no effect: no rule has the tag "attack-sqlli"; did you mean "attack-sqli"?`,
 		`g.yaml:19:45: applications[0].exclusions[0].tags[1]: has no effect: no rule has the tag "nosuchtag"`,

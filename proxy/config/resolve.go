@@ -20,6 +20,15 @@ func (c *Config) policyNamed(name string) *Policy {
 	return nil
 }
 
+// usedPolicies are the names of the policies that applications have.
+func (c *Config) usedPolicies() map[string]bool {
+	used := map[string]bool{}
+	for i := range c.Applications {
+		used[c.Applications[i].Policy] = true
+	}
+	return used
+}
+
 // lineage lists p and the policies that it extends, the furthest parent first. It stops at a name that does not
 // exist and where it would go round.
 func (c *Config) lineage(p *Policy) []*Policy {

@@ -12,12 +12,15 @@ var releaseRE = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+$`)
 
 func (l *loader) validatePolicies(names, lists map[string]bool) {
 	c := &l.cfg
+	used := c.usedPolicies()
 	unpinned := ""
 	for i := range c.Policies {
 		p, path := &c.Policies[i], item("policies", i)
 		l.validateExtends(p, path, names)
 		if v := p.CRS.Version; v == "" {
-			unpinned = path
+			if unpinned == "" && used[p.Name] {
+				unpinned = path
+			}
 		} else if at := key(path, "crs.version"); l.written(at) {
 			if len(l.opts.CRSVersions) > 0 && !slices.Contains(l.opts.CRSVersions, v) {
 				l.problem(at, "%q is not an embedded release (%s)", v, join(l.opts.CRSVersions))

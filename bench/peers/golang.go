@@ -32,7 +32,7 @@ func Build(ctx context.Context, root, dir string, servers []Peer) (*Built, error
 		}
 	}
 	for _, name := range names {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), sources[name])
+		cmd := exec.CommandContext(ctx, "go", "build", "-pgo=auto", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), sources[name])
 		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w\n%s", sources[name], err, out)

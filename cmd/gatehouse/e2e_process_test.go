@@ -37,6 +37,7 @@ func TestEndToEnd(t *testing.T) {
 		{"h2load", e.testH2load},
 		{"large bodies", e.testLargeBodies},
 		{"memory", e.testMemory},
+		{"memory limit of the cgroup", e.testCgroup},
 		{"SIGTERM under load", e.testTerminate},
 		{"SIGHUP under load", e.testHangup},
 		{"log rotation", e.testRotation},

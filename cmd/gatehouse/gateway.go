@@ -86,7 +86,7 @@ func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy
 	hangup := make(chan os.Signal, 1) // before anything takes time: unheard, the signal would end the process
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	tuneGC()
+	tuneGC(opts.Logger)
 	server, err := proxy.New(opts)
 	if err != nil {
 		return err
@@ -132,13 +132,6 @@ func sampleFlags(flags *flag.FlagSet) *sampleSettings {
 	})
 	flags.StringVar(&s.spool, "spool-dir", "", "private `directory` (mode 0700) for requests on which the engines disagree; empty keeps none")
 	return s
-}
-
-// tuneGC leaves the collector room where the operator has set none.
-func tuneGC() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
 }
 
 // logSettings are the flags of the process's own log.

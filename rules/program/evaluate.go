@@ -23,7 +23,7 @@ func (t *Tx) evaluate(index int) bool {
 	if !matched {
 		return false
 	}
-	if r.recorded && (len(r.Next) > 0 || r.Operator() == nil) && r.message.set {
+	if r.recorded && (len(r.Next) > 0 || !r.decides) && r.message.set {
 		if message := t.expand(&r.message); message != "" {
 			rec.message, rec.data = message, ""
 			if r.data.set {
@@ -98,7 +98,7 @@ func (t *Tx) disrupt(r *Rule) {
 // evaluateLink runs one rule of a chain on all its values and answers whether one matched.
 func (t *Tx) evaluateLink(r, starter *Rule, index int, rec *record) bool {
 	t.rule = r
-	if r.Operator() == nil {
+	if !r.decides {
 		t.onMatch(r, starter, match{}, rec)
 		return true
 	}
@@ -113,7 +113,7 @@ func (t *Tx) evaluateLink(r, starter *Rule, index int, rec *record) bool {
 		}
 		for j := range t.found {
 			f := &t.found[j]
-			if r.MultiMatch {
+			if r.multiMatch {
 				any = t.evaluateSteps(r, starter, f, rec) || any
 				continue
 			}
@@ -231,10 +231,8 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 		}
 		if t.captures.Any() {
 			t.spend(captureCost*t.captures.Read + restCost*t.captures.Rest)
-			for i := range captureSlots - 1 {
-				if s, ok := t.captures.Field(i); ok {
-					t.set(i, s)
-				}
+			for i, s := range t.captures.Fields() {
+				t.set(i, s)
 			}
 		}
 	case mask != nil && r.masked != nil:
@@ -242,7 +240,7 @@ func (t *Tx) test(r *Rule, value string, mask *byteset.Set) bool {
 	default:
 		holds = r.operator.Match(value, nil)
 	}
-	return holds != r.Rule.Operator.Negated
+	return holds != r.negated
 }
 
 // captureCost is how many times dearer it is to find what a regular expression captures than to decide that it matches, up
@@ -273,7 +271,7 @@ func (t *Tx) onMatch(r, starter *Rule, m match, rec *record) {
 	}
 	rec.targets = append(rec.targets, m)
 	// The message of a chain's starter, and of an action, is expanded when all has matched.
-	if r == starter && (len(r.Next) > 0 || r.Operator() == nil) {
+	if r == starter && (len(r.Next) > 0 || !r.decides) {
 		return
 	}
 	if rec.message == "" && r.message.set {

@@ -162,6 +162,8 @@ func (t *target) takes(key string) bool {
 		return strings.HasPrefix(key, t.prefix)
 	case t.part != "":
 		return strings.Contains(key, t.part)
+	case t.begins != "" && !strings.Contains(key, t.begins):
+		return false
 	}
 	return t.Regex.MatchString(key)
 }

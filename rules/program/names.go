@@ -35,11 +35,16 @@ const captureSlots = 11
 // NewNames returns names with the slots that every program has.
 func NewNames() *Names {
 	t := &nameTable{slots: make(map[string]int)}
-	for i := range captureSlots {
-		name := strconv.Itoa(i)
-		t.slots[name] = i
+	add := func(name string) {
+		t.slots[name] = len(t.names)
 		t.names = append(t.names, name)
 		t.longest = max(t.longest, len(name))
+	}
+	for i := range captureSlots {
+		add(strconv.Itoa(i))
+	}
+	for _, name := range scoreNames {
+		add(name)
 	}
 	n := &Names{}
 	n.latest.Store(t)

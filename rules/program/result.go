@@ -177,33 +177,42 @@ func severityText(s int) string {
 	return strings.ToUpper(severityName(s))
 }
 
+// The scores that CRS keeps in TX have the slots behind those of captures.
+const (
+	inboundScore = captureSlots + iota
+	inboundThreshold
+	outboundScore
+	outboundThreshold
+	detectionScore
+	firstCategory
+)
+
 // categories are the attack classes that CRS scores on their own.
 var categories = []string{
 	"sql_injection", "xss", "rce", "lfi", "rfi", "php_injection", "http_violation", "session_fixation",
 }
 
-// scores reads the scores that CRS keeps in TX.
-func (t *Tx) scores() rules.Scores {
-	score := func(name string) int {
-		text, ok := t.fieldByName(name)
-		if !ok {
-			return 0
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			return 0 // not set by CRS
-		}
-		return n
-	}
-	s := rules.Scores{
-		Inbound:           score("blocking_inbound_anomaly_score"),
-		InboundThreshold:  score("inbound_anomaly_score_threshold"),
-		Outbound:          score("blocking_outbound_anomaly_score"),
-		OutboundThreshold: score("outbound_anomaly_score_threshold"),
-		Detection:         score("detection_inbound_anomaly_score"),
+// scoreNames are the names of the scores, in the order of their slots.
+var scoreNames = func() []string {
+	names := []string{
+		"blocking_inbound_anomaly_score", "inbound_anomaly_score_threshold",
+		"blocking_outbound_anomaly_score", "outbound_anomaly_score_threshold", "detection_inbound_anomaly_score",
 	}
 	for _, c := range categories {
-		if n := score(c + "_score"); n != 0 {
+		names = append(names, c+"_score")
+	}
+	return names
+}()
+
+// scores reads the scores that CRS keeps in TX.
+func (t *Tx) scores() rules.Scores {
+	s := rules.Scores{
+		Inbound: t.score(inboundScore), InboundThreshold: t.score(inboundThreshold),
+		Outbound: t.score(outboundScore), OutboundThreshold: t.score(outboundThreshold),
+		Detection: t.score(detectionScore),
+	}
+	for i, c := range categories {
+		if n := t.score(firstCategory + i); n != 0 {
 			if s.Categories == nil {
 				s.Categories = make(map[string]int)
 			}
@@ -211,4 +220,17 @@ func (t *Tx) scores() rules.Scores {
 		}
 	}
 	return s
+}
+
+// score is the number in a field, 0 if it has none: CRS did not set it then.
+func (t *Tx) score(slot int) int {
+	text, ok := t.field(slot)
+	if !ok || text == "0" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -15,15 +15,22 @@ import (
 // Rule is a resolved rule made ready to run. It knows nothing of the other rules of its policy, so that policies share
 // it. It is immutable.
 type Rule struct {
-	*resolve.Rule
-	targets []target
+	// What every rule that runs is asked comes first, in one line of the processor's cache.
+
+	decides    bool // it has an operator
+	negated    bool // which matches where it does not hold
+	multiMatch bool
+	captures   bool // it captures and the operator can
+	recorded   bool // its matches are noted
+	targets    []target
 	// operator decides; with compare, its argument is expanded first. Both are nil for actions and markers.
 	operator operator.Operator
 	masked   operator.Masked // the operator, if it can make use of a value's set of bytes
+
+	*resolve.Rule
 	costly   operator.Costly // the operator, if it may take long
 	compare  operator.Comparison
 	argument template
-	captures bool // it captures and the operator can
 	// Pattern is what the operator looks for, nil if no pattern can say it.
 	Pattern *pattern.Pattern
 
@@ -39,8 +46,6 @@ type Rule struct {
 	logID int
 	// exclusions are those that the rule stands for.
 	exclusions []string
-	// recorded says that its matches are noted.
-	recorded bool
 }
 
 type target struct {
@@ -51,6 +56,8 @@ type target struct {
 	prefix string
 	// part is the text of one that asks for a text anywhere and nothing else.
 	part string
+	// begins is the text with which every match of another one begins, wherever that is.
+	begins string
 }
 
 // plainPrefix recognises an expression that asks for a prefix and nothing else, plainPart one that asks for a text
@@ -172,7 +179,7 @@ func newRule(r *resolve.Rule, c Context, starter *resolve.Rule) (*Rule, error) {
 	if r.Unsupported != "" {
 		return nil, errors.New(r.Unsupported)
 	}
-	out := &Rule{Rule: r, logID: starter.ID}
+	out := &Rule{Rule: r, logID: starter.ID, multiMatch: r.MultiMatch}
 	exclusions, internal := marks(r.Tags)
 	out.exclusions = exclusions
 	out.recorded = len(exclusions) > 0 || r.Log && !internal
@@ -193,6 +200,7 @@ func newRule(r *resolve.Rule, c Context, starter *resolve.Rule) (*Rule, error) {
 			if m := plainPart.FindStringSubmatch(t.Regex.String()); m != nil {
 				compiled.part = m[1]
 			}
+			compiled.begins, _ = t.Regex.LiteralPrefix()
 		}
 		if t.Variable == variable.TX && t.Regex == nil && t.Key != "" {
 			compiled.slot = names.Slot(t.Key)
@@ -227,6 +235,7 @@ func newRule(r *resolve.Rule, c Context, starter *resolve.Rule) (*Rule, error) {
 
 func (r *Rule) setOperator(c Context, starter bool) error {
 	o := r.Operator()
+	r.decides, r.negated = true, o.Negated
 	if o.Name == "restpath" {
 		return errors.New("@restpath")
 	}

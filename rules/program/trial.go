@@ -30,7 +30,7 @@ func (x *Trial) Run(index int) (matched bool, assignments []Assignment) {
 
 // Matches says whether a rule, without its chain and its effects, matches.
 func (x *Trial) Matches(r *Rule) bool {
-	if r.Operator() == nil {
+	if !r.decides {
 		return true
 	}
 	for i := range r.targets {

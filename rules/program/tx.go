@@ -201,16 +201,6 @@ func (t *Tx) setName(name, value string) {
 	t.extra.set(name, value)
 }
 
-func (t *Tx) fieldByName(name string) (string, bool) {
-	if slot, ok := t.program.names.slot(name); ok {
-		return t.field(slot)
-	}
-	if i := t.extra.at(name); i >= 0 {
-		return t.extra.entries[i].Value, true
-	}
-	return "", false
-}
-
 func (t *Tx) unsetName(name string) {
 	if slot, ok := t.program.names.slot(name); ok {
 		t.fields[slot] = txField{}

@@ -1,5 +1,10 @@
 package operator
 
+import (
+	"iter"
+	"math/bits"
+)
+
 // Captures are the fields TX:0 to TX:9 as an operator leaves them. The zero Captures has none set.
 type Captures struct {
 	fields  [10]string
@@ -22,6 +27,17 @@ func (c *Captures) Field(i int) (text string, ok bool) {
 		return "", false
 	}
 	return c.fields[i], true
+}
+
+// Fields are the fields that are set, with their numbers.
+func (c *Captures) Fields() iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		for left := c.written; left != 0; left &= left - 1 {
+			if i := bits.TrailingZeros16(left); !yield(i, c.fields[i]) {
+				return
+			}
+		}
+	}
 }
 
 // Any reports whether a field is set.

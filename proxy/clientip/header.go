@@ -56,7 +56,8 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 		out.Malformed = "Connection lists more than " + strconv.Itoa(maxConnection) + " elements"
 	}
 
-	client := []string{out.Client.Addr.Addr().String()}
+	written := make(headerValues, 0, mostWritten)
+	client := written.one(out.Client.Addr.Addr().String())
 
 	for key, values := range in.Header {
 		name := PlainName(key)
@@ -86,10 +87,23 @@ func (r *Resolver) Outgoing(in Inbound) Outbound {
 	}
 	out.Header[xRealIP] = client
 	if in.GRPC && acceptsTrailers(in.Header["Te"]) {
-		out.Header["Te"] = []string{"trailers"}
+		out.Header["Te"] = written.one("trailers")
 	}
-	r.setForwarded(&out, in, trusted)
+	r.setForwarded(&out, in, trusted, &written)
 	return out
+}
+
+// headerValues are those of headers that are written here, in one piece of memory.
+type headerValues []string
+
+// mostWritten is how many there are at most.
+const mostWritten = 8
+
+// one is the list of one value.
+func (v *headerValues) one(value string) []string {
+	*v = append(*v, value)
+	n := len(*v)
+	return (*v)[n-1 : n : n]
 }
 
 // vouchedFor reports whether a forwarding header of a trusted peer is used. Load balancers set these themselves; other
@@ -105,7 +119,7 @@ func vouchedFor(name string) bool {
 // setForwarded sets the headers that say who the client is and what it asked for. Of what a trusted proxy sent, its
 // scheme and port are passed on, and the chain of addresses from the client on: what stands before is the client's own
 // writing. The host and the client's address are ours.
-func (r *Resolver) setForwarded(out *Outbound, in Inbound, trusted bool) {
+func (r *Resolver) setForwarded(out *Outbound, in Inbound, trusted bool, written *headerValues) {
 	h := out.Header
 	port := in.Conn.Server.Port()
 	out.Scheme = in.Scheme
@@ -123,24 +137,24 @@ func (r *Resolver) setForwarded(out *Outbound, in Inbound, trusted bool) {
 	if port == 0 {
 		port = defaultPort(out.Scheme)
 	}
-	nearest := fromConnection(in.Conn).Addr.Addr()
-	chain := nearest.String()
 	if out.Client.Source == FromForwarded {
-		chain = tailFromRight(h[xForwardedFor], r.hops) + ", " + chain
+		nearest := fromConnection(in.Conn).Addr.Addr()
+		h[xForwardedFor] = written.one(tailFromRight(h[xForwardedFor], r.hops) + ", " + nearest.String())
+	} else {
+		h[xForwardedFor] = h[xRealIP] // the client is the nearest
 	}
-	h[xForwardedFor] = []string{chain}
-	h[xForwardedProto] = []string{out.Scheme}
-	h[xForwardedPort] = []string{strconv.Itoa(int(port))}
-	h[xForwardedHost] = []string{in.Host}
+	h[xForwardedProto] = written.one(out.Scheme)
+	h[xForwardedPort] = written.one(strconv.Itoa(int(port)))
+	h[xForwardedHost] = written.one(in.Host)
 	if _, ok := h[forwarded]; ok {
-		h[forwarded] = []string{forwardedElement(out.Client.Addr.Addr(), out.Scheme)}
+		h[forwarded] = written.one(forwardedElement(out.Client.Addr.Addr(), out.Scheme))
 	}
 
 	out.RequestID = single(in.Header[xRequestID])
 	if !validRequestID(out.RequestID) {
 		out.RequestID = newRequestID()
 	}
-	h[xRequestID] = []string{out.RequestID}
+	h[xRequestID] = written.one(out.RequestID)
 }
 
 // tailFromRight gives the last n entries of the lists joined in order, or all if there are fewer.

@@ -52,6 +52,9 @@ func IsToken(s string) bool { return s != "" && only(s, inToken) }
 // neither begins nor ends with white space.
 func IsValue(s string) bool { return only(s, inValue) && trim(s) == s }
 
+// IsText reports whether s holds no control byte but tabs.
+func IsText(s string) bool { return only(s, inValue) }
+
 // trim takes spaces and tabs from both ends.
 func trim(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {
@@ -84,8 +87,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// hasToken reports whether one of a list field's values names token, in any case.
-func hasToken(values []string, token string) bool {
+// HasToken reports whether one of a list field's values names token, in any case.
+func HasToken(values []string, token string) bool {
 	for _, value := range values {
 		for element := range strings.SplitSeq(value, ",") {
 			if EqualFold(trim(element), token) {

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"bytes"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -14,10 +13,8 @@ const MaxHead = 64 << 10
 // scanner finds the end of a head in a growing buffer, line by line: what can never become a head is refused at once
 // and not when the client has waited for its timeout.
 type scanner struct {
-	begun   bool // the empty line that may come first is over
-	line    int  // offset of the current line
-	scanned int  // offset up to which there is no unseen line break
-	lines   int  // complete lines, the request line included
+	begun bool // the empty line that may come first is over
+	Lines
 }
 
 // scan looks at buffered, which begins with the head, has grown since the last call and never holds more than MaxHead. It gives the length of the
@@ -37,25 +34,14 @@ func (s *scanner) scan(buffered []byte) (n int, complete bool, skip int, ref *re
 	if len(buffered) > 0 && classes[buffered[0]]&inToken == 0 {
 		return 0, false, skip, bad("the request does not begin with a method")
 	}
-	for {
-		i := bytes.IndexByte(buffered[s.scanned:], '\n')
-		if i < 0 {
-			s.scanned = len(buffered)
-			if len(buffered) >= MaxHead {
-				return 0, false, skip, &refusal{http.StatusRequestHeaderFieldsTooLarge, "the header is longer than 64 KiB"}
-			}
-			return 0, false, skip, nil
-		}
-		end := s.scanned + i
-		switch {
-		case end == s.line || buffered[end-1] != '\r':
-			return 0, false, skip, bad("a line of the head ends in a bare LF")
-		case end-1 == s.line:
-			return s.line, true, skip, nil
-		}
-		s.lines++
-		s.line, s.scanned = end+1, end+1
+	n, complete, err := s.Scan(buffered)
+	switch {
+	case err != nil:
+		return 0, false, skip, bad(err.Error())
+	case !complete && len(buffered) >= MaxHead:
+		return 0, false, skip, &refusal{http.StatusRequestHeaderFieldsTooLarge, "the header is longer than 64 KiB"}
 	}
+	return n, complete, skip, nil
 }
 
 // message is what a head says about the connection and the body.
@@ -70,14 +56,14 @@ type message struct {
 // parseHead reads the lines of a head, each with its CRLF, into r. All strings of r are parts of s.
 func parseHead(s string, lines int, r *http.Request) (message, *refusal) {
 	var m message
-	line, s := cutLine(s)
+	line, s := CutLine(s)
 	if ref := parseRequestLine(line, r); ref != nil {
 		return m, ref
 	}
-	r.Header = make(http.Header, lines-1)
-	values := make([]string, lines-1)
+	fields := NewFields(lines - 1)
+	r.Header = fields.Header
 	for s != "" {
-		line, s = cutLine(s)
+		line, s = CutLine(s)
 		name, value, ref := parseField(line)
 		if ref != nil {
 			return m, ref
@@ -89,13 +75,7 @@ func parseHead(s string, lines int, r *http.Request) (message, *refusal) {
 			r.Host = value
 			continue
 		}
-		if old := r.Header[name]; old != nil {
-			r.Header[name] = append(old, value)
-			continue
-		}
-		values[0] = value
-		r.Header[name] = values[:1:1]
-		values = values[1:]
+		fields.Add(name, value)
 	}
 	if ref := parseHost(r, m.hosts); ref != nil {
 		return m, ref
@@ -104,38 +84,6 @@ func parseHead(s string, lines int, r *http.Request) (message, *refusal) {
 		return m, ref
 	}
 	return m, m.rest(r)
-}
-
-// cutLine cuts the first line off s, in which each line ends in CRLF.
-func cutLine(s string) (line, rest string) {
-	i := strings.IndexByte(s, '\n')
-	return s[:i-1], s[i+1:]
-}
-
-// parseField reads a field line: name, colon, value (RFC 9112, section 5). The name is given in canonical spelling.
-func parseField(line string) (name, value string, ref *refusal) {
-	i := 0
-	for i < len(line) && classes[line[i]]&inToken != 0 {
-		i++
-	}
-	switch {
-	case i < len(line) && line[i] == ':' && i > 0:
-	case i == 0 && line != "" && (line[0] == ' ' || line[0] == '\t'):
-		return "", "", bad("a field is folded over lines (obs-fold)")
-	case i == 0:
-		return "", "", bad("a field without a name")
-	case i == len(line):
-		return "", "", bad("a field line without a colon")
-	case line[i] == ' ' || line[i] == '\t':
-		return "", "", bad("white space in a field name or before its colon")
-	default:
-		return "", "", bad("a byte in a field name that no name can hold")
-	}
-	value = line[i+1:]
-	if !only(value, inValue) {
-		return "", "", bad("a control byte in the value of " + quoteName(line[:i]))
-	}
-	return textproto.CanonicalMIMEHeaderKey(line[:i]), trim(value), nil
 }
 
 // quoteName makes a field name fit for a detail.
@@ -201,7 +149,7 @@ func ParseLength(s string) (n int64, ok bool) {
 
 // rest looks at the fields that are the connection's.
 func (m *message) rest(r *http.Request) *refusal {
-	m.close = r.ProtoMinor == 0 || hasToken(r.Header["Connection"], "close")
+	m.close = r.ProtoMinor == 0 || HasToken(r.Header["Connection"], "close")
 	m.upgrade = r.Header["Upgrade"] != nil
 	switch expect := r.Header["Expect"]; {
 	case expect == nil:

@@ -228,7 +228,7 @@ func (w *response) frame(last bool) {
 func (w *response) closesAfter() bool {
 	m := &w.message
 	switch {
-	case m.close, m.upgrade, w.framing == untilClose, w.request.Method == http.MethodConnect, hasToken(w.header["Connection"], "close"):
+	case m.close, m.upgrade, w.framing == untilClose, w.request.Method == http.MethodConnect, HasToken(w.header["Connection"], "close"):
 		return true
 	case w.body == nil || w.body.ended.Load():
 		return false

@@ -198,7 +198,7 @@ func (c *Conn) readHead() (head string, lines int, ok bool) {
 			head = string(c.in.rest()[:n])
 			c.in.r += n + len("\r\n")
 			c.served = true
-			return head, s.lines, true
+			return head, s.Count, true
 		}
 		if !limited { // most heads come in one piece, and need no deadline of their own
 			limited = true

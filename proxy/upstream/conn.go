@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"sync/atomic"
@@ -93,7 +92,6 @@ type http1Conn struct {
 	conn  net.Conn
 	raw   *socket
 	check syscall.RawConn // nil if the socket has none
-	head  *headLimit
 	br    *bufio.Reader
 	bw    *bufio.Writer
 
@@ -101,26 +99,6 @@ type http1Conn struct {
 	idleSince time.Time
 	reused    bool
 }
-
-// headLimit bounds how much is read from a connection while a head is expected.
-type headLimit struct {
-	r    io.Reader
-	left int64
-}
-
-func (l *headLimit) Read(p []byte) (int, error) {
-	if l.left <= 0 {
-		return 0, ErrHeaderTooLarge
-	}
-	if int64(len(p)) > l.left {
-		p = p[:l.left]
-	}
-	n, err := l.r.Read(p)
-	l.left -= int64(n)
-	return n, err
-}
-
-const unlimited = int64(1) << 62
 
 func (ep *endpoint) dialHTTP1(ctx context.Context, name string) (*http1Conn, *Error) {
 	conn, raw, err := ep.dial(ctx, name, HTTP)
@@ -133,8 +111,7 @@ func (ep *endpoint) dialHTTP1(ctx context.Context, name string) (*http1Conn, *Er
 			c.check = rc
 		}
 	}
-	c.head = &headLimit{r: conn, left: unlimited}
-	c.br = bufio.NewReaderSize(c.head, bufSize)
+	c.br = bufio.NewReaderSize(conn, bufSize)
 	c.bw = bufio.NewWriterSize(writeLimit{c}, bufSize)
 	ep.track(c)
 	return c, nil

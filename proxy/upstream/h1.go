@@ -105,7 +105,7 @@ func (x *exchange) exchange() (*http.Response, error) {
 	} else if x.upload == nil {
 		_ = x.conn.conn.SetReadDeadline(time.Now().Add(x.firstByte))
 	}
-	resp, err := x.readHead()
+	resp, err := x.readReply()
 	if err != nil {
 		if writeErr != nil {
 			err = writeErr
@@ -260,32 +260,25 @@ func (x *exchange) writePart(p []byte, chunked bool) error {
 	return w.Flush()
 }
 
-// readHead reads the final reply's head and drops the informational ones before it.
-func (x *exchange) readHead() (*http.Response, error) {
-	c := x.conn
-	defer func() { c.head.left = unlimited }()
+// readReply reads the final reply's head and drops the informational ones before it.
+func (x *exchange) readReply() (*http.Response, error) {
 	for range maxInformational {
-		c.head.left = maxReplyHeader
-		if _, err := c.br.Peek(1); err != nil {
+		if _, err := x.conn.br.Peek(1); err != nil {
 			return nil, err
 		}
 		x.progress.replied = true
-		resp, err := http.ReadResponse(c.br, x.req.HTTP)
-		switch {
-		case err != nil && c.head.left <= 0:
-			return nil, ErrHeaderTooLarge
-		case errors.Is(err, io.EOF):
-			return nil, io.ErrUnexpectedEOF
+		head, lines, err := readHead(x.conn.br)
+		if err != nil {
+			return nil, err
+		}
+		resp := &http.Response{Request: x.req.HTTP}
+		switch err := parseHead(head, lines, x.req.HTTP.Method, resp); {
 		case err != nil:
 			return nil, err
-		case resp.ProtoMajor != 1:
-			return nil, fmt.Errorf("the reply's version is %s", resp.Proto)
 		case resp.StatusCode == http.StatusSwitchingProtocols && !isUpgrade(x.req.HTTP):
 			return nil, errors.New("the upstream switched protocols unasked")
 		case resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols:
 			return resp, nil
-		case resp.StatusCode < 100:
-			return nil, fmt.Errorf("status %d is none of HTTP's", resp.StatusCode)
 		}
 	}
 	return nil, fmt.Errorf("more than %d informational replies", maxInformational)
@@ -305,12 +298,12 @@ func (x *exchange) reply(resp *http.Response) (*http.Response, error) {
 		resp.Body = &tunnel{x: x}
 		return resp, nil
 	}
-	b := &replyBody{x: x, body: resp.Body, close: resp.Close || x.close == closeAfter || resp.ProtoMinor == 0}
-	if resp.Body == http.NoBody && x.upload == nil {
-		b.finish(true)
-		return resp, nil
-	}
+	b := &replyBody{x: x, close: resp.Close || x.close == closeAfter}
 	resp.Body = b
+	if !b.content.begin(x.conn.br, x.req.HTTP.Method, resp) && x.upload == nil {
+		b.finish(true)
+		resp.Body = http.NoBody
+	}
 	return resp, nil
 }
 
@@ -330,14 +323,14 @@ func (x *exchange) endUpload() {
 
 // replyBody is the body of a reply. At its end the connection goes back to the pool.
 type replyBody struct {
-	x     *exchange
-	body  io.ReadCloser
-	close bool // the connection cannot be kept
-	once  sync.Once
+	x       *exchange
+	content content
+	close   bool // the connection cannot be kept
+	once    sync.Once
 }
 
 func (b *replyBody) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
+	n, err := b.content.Read(p)
 	switch {
 	case err == nil:
 		return n, nil

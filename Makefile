@@ -109,7 +109,7 @@ e2e: setup ## end-to-end tests with real clients (build tag e2e)
 
 .PHONY: memory
 memory: setup ## the gateway's memory under ten thousand idle connections, slow uploads, large ones and WebSockets
-	MEMORY=long go test -tags e2e -count=1 -timeout 20m -v -run TestEndToEnd/memory ./cmd/gatehouse
+	MEMORY=long go test -tags e2e -count=1 -timeout 20m -v -run 'TestEndToEnd/memory$$' ./cmd/gatehouse
 
 .PHONY: floods
 floods: setup ## flood a gateway over HTTP/2 in every way, a minute each, while a probe looks on

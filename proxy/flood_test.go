@@ -114,8 +114,8 @@ func runAttack(address string, send func(*attack) error, end <-chan struct{}, co
 	}
 }
 
-// TestFloods shows that a gateway which is flooded over HTTP/2 goes on serving: of a probe's 10 requests a second, 99.9 %
-// get their answer within two seconds. FLOOD_TIME is how long each flood lasts, a second by default.
+// TestFloods shows that a gateway which is flooded over HTTP/2 goes on serving others: of a probe's 10 requests a second,
+// 99.9 % get their answer within two seconds. FLOOD_TIME is how long each flood lasts, a second by default.
 func TestFloods(t *testing.T) {
 	long := time.Second
 	if text := os.Getenv("FLOOD_TIME"); text != "" {
@@ -125,7 +125,9 @@ func TestFloods(t *testing.T) {
 		}
 	}
 	g := proxytest.Start(t, application(proxytest.NewUpstream(t).URL, "block", ""))
-	client := &http.Client{Timeout: patience * time.Second, Transport: &http.Transport{}}
+	// Another client than the attackers: over the share of one client, that one alone is refused.
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	client := &http.Client{Timeout: patience * time.Second, Transport: &http.Transport{DialContext: dialer.DialContext}}
 	defer client.CloseIdleConnections()
 	for _, tt := range attacks {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,7 +19,12 @@ const fewExtra = 16
 // at is where the field of that name, in lower case, is in entries, or -1.
 func (x *extra) at(name string) int {
 	if len(x.entries) <= fewExtra {
-		return slices.IndexFunc(x.entries, func(e vars.Entry) bool { return e.Key == name })
+		for i := range x.entries {
+			if x.entries[i].Key == name {
+				return i
+			}
+		}
+		return -1
 	}
 	if len(x.index) == 0 {
 		if x.index == nil {

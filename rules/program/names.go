@@ -2,6 +2,7 @@ package program
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,18 +16,33 @@ type Names struct {
 
 // nameTable is the state of Names at a time. It is immutable.
 type nameTable struct {
-	slots   map[string]int
-	names   []string
-	longest int // bytes of the longest name: names made by macros tend to be longer
+	slots map[string]int
+	names []string
+	// lengths are by the first byte of names how long they are. Names made by macros tend to be of other lengths.
+	lengths [256]uint64
 }
+
+// lengthBit is the bit of a name's length.
+func lengthBit(name string) uint64 { return 1 << min(len(name), 63) }
 
 // slot is the number of a field, if it has one.
 func (t *nameTable) slot(name string) (slot int, ok bool) {
-	if len(name) > t.longest {
+	if name != "" && t.lengths[name[0]]&lengthBit(name) == 0 {
 		return 0, false
 	}
 	slot, ok = t.slots[name]
 	return slot, ok
+}
+
+// add gives a name that has none the next slot.
+func (t *nameTable) add(name string) (slot int) {
+	slot = len(t.names)
+	t.slots[name] = slot
+	t.names = append(t.names, name)
+	if name != "" {
+		t.lengths[name[0]] |= lengthBit(name)
+	}
+	return slot
 }
 
 // captureSlots are the fields that captures go to, and 10, which the reference sets with them: they are the first slots.
@@ -35,16 +51,11 @@ const captureSlots = 11
 // NewNames returns names with the slots that every program has.
 func NewNames() *Names {
 	t := &nameTable{slots: make(map[string]int)}
-	add := func(name string) {
-		t.slots[name] = len(t.names)
-		t.names = append(t.names, name)
-		t.longest = max(t.longest, len(name))
-	}
 	for i := range captureSlots {
-		add(strconv.Itoa(i))
+		t.add(strconv.Itoa(i))
 	}
 	for _, name := range scoreNames {
-		add(name)
+		t.add(name)
 	}
 	n := &Names{}
 	n.latest.Store(t)
@@ -62,9 +73,8 @@ func (n *Names) Slot(name string) int {
 	if slot, ok := old.slots[name]; ok {
 		return slot
 	}
-	slot := len(old.names)
-	slots := maps.Clone(old.slots)
-	slots[name] = slot
-	n.latest.Store(&nameTable{slots: slots, names: append(old.names[:slot:slot], name), longest: max(old.longest, len(name))})
+	next := &nameTable{slots: maps.Clone(old.slots), names: slices.Clip(old.names), lengths: old.lengths}
+	slot := next.add(name)
+	n.latest.Store(next)
 	return slot
 }

@@ -18,7 +18,7 @@ func Compare(name string) (Comparison, bool) {
 	case "contains", "strmatch":
 		return strings.Contains, true
 	case "within":
-		return func(value, argument string) bool { return strings.Contains(argument, value) }, true
+		return newWithin(), true
 	case "streq":
 		return func(value, argument string) bool { return value == argument }, true
 	case "eq":

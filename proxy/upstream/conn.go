@@ -22,14 +22,29 @@ const (
 	keepAlive = 15 * time.Second // TCP keep-alive probes, which find a dead peer behind a silent reply
 )
 
-// socket counts the bytes that the kernel took. It is what TLS, if any, runs on.
+// socket counts the bytes that the kernel took. It is what TLS, if any, runs on, which so notices nothing of an exchange
+// that takes longer than others.
 type socket struct {
 	net.Conn
-	written atomic.Int64
+	written  atomic.Int64
+	exchange *exchange // that is under way over HTTP/1.1
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if n == 0 && s.overdue(err) {
+		return s.Conn.Read(p)
+	}
+	return n, err
 }
 
 func (s *socket) Write(p []byte) (int, error) {
 	n, err := s.Conn.Write(p)
+	if s.overdue(err) {
+		var more int
+		more, err = s.Conn.Write(p[n:])
+		n += more
+	}
 	s.written.Add(int64(n))
 	return n, err
 }
@@ -91,10 +106,10 @@ type http1Conn struct {
 	name  string // server name: connections of different names are never exchanged
 	conn  net.Conn
 	raw   *socket
-	check syscall.RawConn // nil if the socket has none
+	probe probe
 	br    *bufio.Reader
-	bw    *bufio.Writer
 
+	hurried   time.Time // the deadline of hurry; zero if there is none
 	expires   time.Time // takes no new request afterwards
 	idleSince time.Time
 	reused    bool
@@ -108,21 +123,12 @@ func (ep *endpoint) dialHTTP1(ctx context.Context, name string) (*http1Conn, *Er
 	c := &http1Conn{ep: ep, name: name, conn: conn, raw: raw, expires: time.Now().Add(lifetime())}
 	if sc, ok := raw.Conn.(syscall.Conn); ok {
 		if rc, err := sc.SyscallConn(); err == nil {
-			c.check = rc
+			c.probe.open(rc)
 		}
 	}
 	c.br = bufio.NewReaderSize(conn, bufSize)
-	c.bw = bufio.NewWriterSize(writeLimit{c}, bufSize)
 	ep.track(c)
 	return c, nil
-}
-
-// writeLimit bounds every write, so that an upstream that stops reading does not hold a request for ever.
-type writeLimit struct{ c *http1Conn }
-
-func (w writeLimit) Write(p []byte) (int, error) {
-	_ = w.c.conn.SetWriteDeadline(time.Now().Add(w.c.ep.u.timeouts.firstByte))
-	return w.c.conn.Write(p)
 }
 
 // close ends the connection at once, also while a read or a write is under way.
@@ -134,5 +140,5 @@ func (c *http1Conn) close() {
 // fresh reports whether an idle connection can carry another request: it is not too old, and the peer has neither
 // closed it nor sent anything.
 func (c *http1Conn) fresh(now time.Time) bool {
-	return now.Before(c.expires) && now.Sub(c.idleSince) < c.ep.u.timeouts.idle && silent(c.check)
+	return now.Before(c.expires) && now.Sub(c.idleSince) < c.ep.u.timeouts.idle && c.probe.silent()
 }

@@ -4,5 +4,9 @@ package upstream
 
 import "syscall"
 
-// silent cannot look without reading on this platform: a closed connection is found when it is used.
-func silent(syscall.RawConn) bool { return true }
+// probe cannot look without reading on this platform: a closed connection is found when it is used.
+type probe struct{}
+
+func (probe) open(syscall.RawConn) {}
+
+func (probe) silent() bool { return true }

@@ -6,13 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
-
-	"gatehouse/proxy/buffer"
 )
 
 const (
@@ -42,7 +37,7 @@ type progress struct {
 	replied bool // a byte of a reply was read
 }
 
-// exchange is one request and its reply on an HTTP/1.1 connection.
+// exchange is one request and its reply on an HTTP/1.1 connection, in one piece.
 type exchange struct {
 	conn      *http1Conn
 	ctx       context.Context
@@ -50,11 +45,16 @@ type exchange struct {
 	body      *requestBody // nil without one
 	firstByte time.Duration
 	close     afterwards
+	counted   *Upstream // that the request counts at, and at conn.ep; nil for a check
 	progress  progress
+	sent      time.Time // when all was, if there is no upload
 
-	stopWatch func() bool
+	resp     http.Response
+	delivery replyBody
 
-	mu       sync.Mutex // guards the following, and the read deadline until the head of the reply is here
+	mu       sync.Mutex  // guards the following, and the read deadline until the head of the reply is here
+	unwatch  func() bool // ends the watch; nil before it begins
+	over     bool        // the watch has ended, or must not begin any more
 	headDone bool
 	upload   chan struct{} // closed when the upload has ended; nil if there was none beside the reply
 	failure  error         // of the upload; valid once it has ended
@@ -64,15 +64,15 @@ type exchange struct {
 // ended. Otherwise the body of the reply owns the connection.
 func (x *exchange) run() (*http.Response, error) {
 	c := x.conn
+	c.raw.exchange = x
 	before := c.raw.written.Load()
-	x.stopWatch = context.AfterFunc(x.ctx, func() { _ = c.raw.Close() })
 	resp, err := x.exchange()
 	x.progress.sent = c.raw.written.Load() > before
 	if err != nil {
 		if failure := x.failed(); failure != nil && !x.progress.replied {
 			err = failure // it came first, and the missing reply follows from it
 		}
-		x.stopWatch()
+		x.end()
 		c.close()
 		x.endUpload()
 		return nil, err
@@ -81,29 +81,23 @@ func (x *exchange) run() (*http.Response, error) {
 }
 
 func (x *exchange) exchange() (*http.Response, error) {
-	if err := x.writeHead(); err != nil {
+	if err := x.ctx.Err(); err != nil {
 		return nil, err
 	}
-	var writeErr error
-	if x.body != nil && !x.body.inMemory(x.req.HTTP.ContentLength) {
-		x.upload = make(chan struct{})
-		if writeErr = x.conn.bw.Flush(); writeErr == nil {
-			go x.runUpload()
-		} else {
-			x.failure = writeErr
-			close(x.upload)
-		}
-	} else {
-		writeErr = x.writeBody()
-	}
-	if writeErr != nil {
+	writeErr := x.send()
+	switch {
+	case writeErr != nil:
 		var body bodyError
 		if errors.As(writeErr, &body) {
 			return nil, writeErr
 		}
-		_ = x.conn.conn.SetReadDeadline(time.Now().Add(afterBreak))
-	} else if x.upload == nil {
-		_ = x.conn.conn.SetReadDeadline(time.Now().Add(x.firstByte))
+		x.watch()
+		_ = x.conn.raw.SetReadDeadline(time.Now().Add(afterBreak))
+	case x.upload == nil:
+		x.sent = time.Now()
+		if x.unwatch != nil {
+			_ = x.conn.raw.SetReadDeadline(x.sent.Add(x.firstByte))
+		}
 	}
 	resp, err := x.readReply()
 	if err != nil {
@@ -118,148 +112,6 @@ func (x *exchange) exchange() (*http.Response, error) {
 	return x.reply(resp)
 }
 
-// ownHeader reports whether a header field is the connection's or the framing's, which are written here.
-func ownHeader(name string) bool {
-	switch name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Proxy-Connection", "Expect":
-		return true
-	default:
-		return false
-	}
-}
-
-// isUpgrade reports whether a request asks for another protocol.
-func isUpgrade(r *http.Request) bool {
-	return r.Header.Get("Upgrade") != "" && httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
-}
-
-// writeHead writes the request line and the header: method, target, host and values as they are, framing our own.
-func (x *exchange) writeHead() error {
-	r, w := x.req.HTTP, x.conn.bw
-	line := func(name, value string) {
-		_, _ = w.WriteString(name)
-		_, _ = w.WriteString(": ")
-		_, _ = w.WriteString(value)
-		_, _ = w.WriteString("\r\n")
-	}
-	_, _ = w.WriteString(r.Method)
-	_ = w.WriteByte(' ')
-	_, _ = w.WriteString(x.req.Target)
-	_, _ = w.WriteString(" HTTP/1.1\r\n")
-	line("Host", r.Host)
-	upgrade := isUpgrade(r)
-	for name, values := range r.Header {
-		if ownHeader(name) || (name == "Upgrade" && !upgrade) {
-			continue
-		}
-		for _, v := range values {
-			line(name, v)
-		}
-	}
-	switch {
-	case upgrade:
-		line("Connection", "Upgrade")
-	case x.close == closeAfter:
-		line("Connection", "close")
-	}
-	switch {
-	case x.body == nil:
-		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
-			line("Content-Length", "0")
-		}
-	case r.ContentLength >= 0:
-		line("Content-Length", strconv.FormatInt(r.ContentLength, 10))
-	default:
-		line("Transfer-Encoding", "chunked")
-		for name := range r.Trailer {
-			line("Trailer", name)
-		}
-	}
-	_, err := w.WriteString("\r\n")
-	return err
-}
-
-// runUpload sends the body while the reply is awaited, and starts the clock for the first byte when it is sent.
-func (x *exchange) runUpload() {
-	err := x.writeBody()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.failure = err
-	defer close(x.upload)
-	var body bodyError
-	switch {
-	case errors.As(err, &body):
-		_ = x.conn.raw.Close() // the upstream must see that the body is not whole
-	case x.headDone:
-	case err != nil:
-		_ = x.conn.conn.SetReadDeadline(time.Now().Add(afterBreak))
-	default:
-		_ = x.conn.conn.SetReadDeadline(time.Now().Add(x.firstByte))
-	}
-}
-
-// writeBody sends the body as it comes and flushes.
-func (x *exchange) writeBody() error {
-	if x.body == nil {
-		return x.conn.bw.Flush()
-	}
-	through := buffer.Borrow()
-	defer through.Return()
-	length := x.req.HTTP.ContentLength
-	chunked := length < 0
-	var sent int64
-	for {
-		n, err := x.body.Read(through[:])
-		if n > 0 {
-			sent += int64(n)
-			if !chunked && sent > length {
-				return bodyError{ErrBodyLength}
-			}
-			if werr := x.writePart(through[:n], chunked); werr != nil {
-				return werr
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return bodyError{err}
-		}
-	}
-	w := x.conn.bw
-	if !chunked {
-		if sent != length {
-			return bodyError{fmt.Errorf("%w: %d of %d bytes", ErrBodyLength, sent, length)}
-		}
-		return w.Flush()
-	}
-	_, _ = w.WriteString("0\r\n")
-	for name, values := range x.req.HTTP.Trailer {
-		for _, v := range values {
-			if !httpguts.ValidTrailerHeader(name) || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(v) {
-				return bodyError{fmt.Errorf("trailer %q cannot be sent", name)}
-			}
-			_, _ = w.WriteString(name + ": " + v + "\r\n")
-		}
-	}
-	_, _ = w.WriteString("\r\n")
-	return w.Flush()
-}
-
-// writePart sends what was read at once: the upstream sees a stream as the client sends it.
-func (x *exchange) writePart(p []byte, chunked bool) error {
-	w := x.conn.bw
-	if chunked {
-		_, _ = w.WriteString(strconv.FormatInt(int64(len(p)), 16))
-		_, _ = w.WriteString("\r\n")
-	}
-	_, _ = w.Write(p)
-	if chunked {
-		_, _ = w.WriteString("\r\n")
-	}
-	return w.Flush()
-}
-
 // readReply reads the final reply's head and drops the informational ones before it.
 func (x *exchange) readReply() (*http.Response, error) {
 	for range maxInformational {
@@ -271,7 +123,8 @@ func (x *exchange) readReply() (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		resp := &http.Response{Request: x.req.HTTP}
+		x.resp = http.Response{Request: x.req.HTTP}
+		resp := &x.resp
 		switch err := parseHead(head, lines, x.req.HTTP.Method, resp); {
 		case err != nil:
 			return nil, err
@@ -286,20 +139,26 @@ func (x *exchange) readReply() (*http.Response, error) {
 
 // reply hands the connection over to the body of the reply.
 func (x *exchange) reply(resp *http.Response) (*http.Response, error) {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.watch()
+	}
 	x.mu.Lock()
 	x.headDone = true
-	err := x.conn.conn.SetReadDeadline(time.Time{})
+	var err error
+	if x.unwatch != nil {
+		err = x.conn.raw.SetReadDeadline(time.Time{})
+	}
 	x.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		_ = x.conn.conn.SetWriteDeadline(time.Time{})
+		_ = x.conn.raw.SetWriteDeadline(time.Time{})
 		resp.Body = &tunnel{x: x}
 		return resp, nil
 	}
-	b := &replyBody{x: x, close: resp.Close || x.close == closeAfter}
-	resp.Body = b
+	b := &x.delivery
+	b.x, b.close, resp.Body = x, resp.Close || x.close == closeAfter, b
 	if !b.content.begin(x.conn.br, x.req.HTTP.Method, resp) && x.upload == nil {
 		b.finish(true)
 		resp.Body = http.NoBody
@@ -356,16 +215,10 @@ func (b *replyBody) Close() error {
 func (b *replyBody) finish(whole bool) {
 	b.once.Do(func() {
 		x, c := b.x, b.x.conn
-		if whole && x.upload != nil {
-			select {
-			case <-x.upload:
-			case <-time.After(uploadGrace):
-				whole = false
-			}
-		}
-		undisturbed := x.stopWatch()
+		whole = whole && x.uploadEnds()
+		undisturbed := x.end()
 		if whole && undisturbed && !b.close && x.failed() == nil && c.br.Buffered() == 0 {
-			_ = c.conn.SetWriteDeadline(time.Time{})
+			c.raw.exchange = nil
 			c.ep.keep(c)
 		} else {
 			c.close()
@@ -373,6 +226,24 @@ func (b *replyBody) finish(whole bool) {
 		x.endUpload()
 		x.finished()
 	})
+}
+
+// uploadEnds waits a moment for the end of an upload, and reports whether it came.
+func (x *exchange) uploadEnds() bool {
+	if x.upload == nil {
+		return true
+	}
+	select {
+	case <-x.upload:
+		return true
+	default:
+	}
+	select {
+	case <-x.upload:
+		return true
+	case <-time.After(uploadGrace):
+		return false
+	}
 }
 
 // failed gives the error of an upload that has ended.
@@ -387,8 +258,9 @@ func (x *exchange) finished() {
 	if x.body != nil {
 		_ = x.body.finalClose()
 	}
-	if x.req.done != nil {
-		x.req.done()
+	if x.counted != nil {
+		x.conn.ep.release()
+		x.counted.leave()
 	}
 }
 
@@ -419,7 +291,7 @@ func (t *tunnel) CloseWrite() error {
 // Close ends both directions.
 func (t *tunnel) Close() error {
 	t.once.Do(func() {
-		t.x.stopWatch()
+		t.x.end()
 		t.x.conn.close()
 		t.x.finished()
 	})

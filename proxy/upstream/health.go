@@ -173,7 +173,7 @@ func (ep *endpoint) checkOnce(ctx context.Context, path string, limit time.Durat
 		return dialErr
 	}
 	defer c.close()
-	x := exchange{conn: c, ctx: ctx, req: &Request{HTTP: req, Target: path}, firstByte: limit, close: closeAfter}
+	x := &exchange{conn: c, ctx: ctx, req: &Request{HTTP: req, Target: path}, firstByte: limit, close: closeAfter}
 	resp, err := x.run()
 	if err != nil {
 		return classify(ctx, StepReply, err).Err

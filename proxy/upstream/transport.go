@@ -39,8 +39,6 @@ type Request struct {
 	Target string
 	// Protocol is what is spoken with the upstream.
 	Protocol Protocol
-
-	done func() // called once when an attempt that gave a reply has ended
 }
 
 // Attempt is how a request went to its upstream.
@@ -94,16 +92,25 @@ func (u *Upstream) roundTrip(given *Request) (*http.Response, Attempt, *Error) {
 	return nil, a, err
 }
 
+// outgoing is a request as it is sent, in one piece.
+type outgoing struct {
+	request Request
+	http    http.Request
+	body    requestBody
+}
+
 // prepare checks that a request can be sent as it is, and makes a copy that says plainly whether it has a body.
 func prepare(given *Request) (*Request, *requestBody, *Error) {
-	in := *given.HTTP
-	r := &Request{HTTP: &in, Target: given.Target, Protocol: given.Protocol}
+	out := &outgoing{request: *given, http: *given.HTTP}
+	r, in := &out.request, &out.http
+	r.HTTP = in
 	if in.Method == "" {
 		in.Method = http.MethodGet
 	}
 	var body *requestBody
 	if in.Body != nil && in.Body != http.NoBody {
-		body = &requestBody{body: in.Body}
+		body = &out.body
+		body.body = in.Body
 	}
 	invalid := func(err error) (*Request, *requestBody, *Error) {
 		return r, body, &Error{Kind: Invalid, Step: StepPrepare, Err: err}
@@ -139,7 +146,7 @@ func prepare(given *Request) (*Request, *requestBody, *Error) {
 			in.Body, in.ContentLength = nil, 0
 			return r, nil, nil
 		}
-		body = &requestBody{body: rest}
+		body.body = rest
 		body.touched.Store(true)
 	}
 	in.Body = body
@@ -228,12 +235,8 @@ func (u *Upstream) attempt(ctx context.Context, ep *endpoint, r *Request, body *
 	*http.Response, bool, progress, *Error,
 ) {
 	name := ep.serverName(r.HTTP.Host)
-	done := func() {
-		ep.release()
-		u.leave()
-	}
 	if r.Protocol == GRPC {
-		return u.attemptHTTP2(ctx, ep, name, r, body, done)
+		return u.attemptHTTP2(ctx, ep, name, r, body)
 	}
 	var c *http1Conn
 	if choice == connAny {
@@ -246,9 +249,7 @@ func (u *Upstream) attempt(ctx context.Context, ep *endpoint, r *Request, body *
 		}
 	}
 	reused := c.reused
-	sent := *r
-	sent.done = done
-	x := &exchange{conn: c, ctx: ctx, req: &sent, body: body, firstByte: u.timeouts.firstByte}
+	x := &exchange{conn: c, ctx: ctx, req: r, body: body, firstByte: u.timeouts.firstByte, counted: u}
 	if body != nil && (r.HTTP.Method == http.MethodGet || r.HTTP.Method == http.MethodHead) {
 		// Such a body has no defined meaning (RFC 9110, sections 9.3.1 and 9.3.2). A server that leaves it unread takes
 		// it for the next request on the connection, so there is none.
@@ -265,7 +266,7 @@ func (u *Upstream) attempt(ctx context.Context, ep *endpoint, r *Request, body *
 	return resp, reused, x.progress, nil
 }
 
-func (u *Upstream) attemptHTTP2(ctx context.Context, ep *endpoint, name string, r *Request, body *requestBody, done func()) (
+func (u *Upstream) attemptHTTP2(ctx context.Context, ep *endpoint, name string, r *Request, body *requestBody) (
 	*http.Response, bool, progress, *Error,
 ) {
 	c, reused, dialErr := ep.http2For(ctx, name)
@@ -278,7 +279,7 @@ func (u *Upstream) attemptHTTP2(ctx context.Context, ep *endpoint, name string, 
 		c.streamDone()
 		return nil, reused, p, classify(ctx, StepReply, err)
 	}
-	resp.Body = &streamBody{ReadCloser: resp.Body, conn: c, ctx: ctx, body: body, done: done}
+	resp.Body = &streamBody{ReadCloser: resp.Body, conn: c, ctx: ctx, body: body}
 	return resp, reused, p, nil
 }
 
@@ -288,7 +289,6 @@ type streamBody struct {
 	conn *http2Conn
 	ctx  context.Context
 	body *requestBody
-	done func()
 	once sync.Once
 }
 
@@ -309,7 +309,8 @@ func (b *streamBody) Close() error {
 		}
 		err = b.ReadCloser.Close()
 		b.conn.streamDone()
-		b.done()
+		b.conn.ep.release()
+		b.conn.ep.u.leave()
 	})
 	return err
 }

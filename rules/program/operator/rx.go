@@ -19,18 +19,21 @@ func newRx(argument string) (Operator, error) {
 		return whole{}, nil
 	}
 	expression, dialect := pattern.Expression(argument)
-	compile := func() matcher { return regexp.MustCompile(expression) }
-	var err error
 	if dialect == pattern.Binary {
-		compile = func() matcher { return binaryregexp.MustCompile(expression) }
-		_, err = binarysyntax.Parse(expression, binarysyntax.Perl)
-	} else {
-		_, err = syntax.Parse(expression, syntax.Perl)
+		if _, err := binarysyntax.Parse(expression, binarysyntax.Perl); err != nil {
+			return nil, err
+		}
+		return rx{sync.OnceValue(func() matcher { return binaryregexp.MustCompile(expression) })}, nil
 	}
+	parsed, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
-	return rx{sync.OnceValue(compile)}, nil
+	any := rx{sync.OnceValue(func() matcher { return regexp.MustCompile(expression) })}
+	if l, ok := newLeading(parsed, any); ok {
+		return l, nil
+	}
+	return any, nil
 }
 
 // rx is compiled when it is first asked: most expressions never are, as patterns decide, and they take much memory.

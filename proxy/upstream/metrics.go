@@ -62,14 +62,22 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// codes are the statuses of HTTP as labels.
+var codes = func() (list [600]string) {
+	for status := 100; status < len(list); status++ {
+		list[status] = strconv.Itoa(status)
+	}
+	return list
+}()
+
 // answered counts one request. Codes outside the range of HTTP are "_other".
 func (m *metrics) answered(upstream string, status int, err *Error, took time.Duration) {
 	code := "_other"
 	switch {
 	case err != nil:
 		code = string(err.Kind)
-	case status >= 100 && status <= 599:
-		code = strconv.Itoa(status)
+	case status >= 100 && status < len(codes):
+		code = codes[status]
 	}
 	m.requests.WithLabelValues(upstream, code).Inc()
 	m.duration.WithLabelValues(upstream).Observe(took.Seconds())

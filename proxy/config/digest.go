@@ -13,7 +13,7 @@ import (
 func digest(l *Loaded) string {
 	c := clone(reflect.ValueOf(l.Config)).Interface().(*Config)
 	replaceFiles(reflect.ValueOf(c).Elem(), func(file string) string {
-		sum := sha256.Sum256(l.contents[file])
+		sum := contentHash(l.contents[file])
 		return "sha256:" + hex.EncodeToString(sum[:])
 	})
 	data, err := json.Marshal(c)
@@ -23,6 +23,9 @@ func digest(l *Loaded) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
+
+// contentHash is the hash of what a file holds.
+func contentHash(data []byte) [sha256.Size]byte { return sha256.Sum256(data) }
 
 // replaceFiles applies f to every file name in v. The files of log sinks are not read, so they stay.
 func replaceFiles(v reflect.Value, f func(string) string) {

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,6 +19,9 @@ type Options struct {
 	CRSVersions []string
 	// Now is the time against which expiry is judged; nil means time.Now.
 	Now func() time.Time
+	// Root is a directory whose files are Files, by name with slashes, and none on the disk. Nil is no such directory.
+	Root  string
+	Files map[string][]byte
 }
 
 // Loaded is a configuration without problems and where it came from. It is immutable and safe for concurrent use.
@@ -75,6 +80,16 @@ func (o Options) Load(paths ...string) (*Loaded, error) {
 		}
 	}
 	return l.finish()
+}
+
+// LoadBundle reads a configuration as Bundle gives it. Places in it are reported below root, where nothing has to be.
+func (o Options) LoadBundle(root string, files map[string][]byte) (*Loaded, error) {
+	main, ok := files[BundleMain]
+	if !ok {
+		return nil, Problems{{Place{File: filepath.Join(root, BundleMain)}, "", "is missing"}}
+	}
+	o.Root, o.Files = absolute(root), files
+	return o.LoadBytes(filepath.Join(o.Root, BundleMain), main)
 }
 
 // LoadBytes is like the function LoadBytes.
@@ -221,7 +236,7 @@ func (l *loader) readConfig(file string) ([]byte, bool) {
 		l.problemAt(Place{File: file}, "", "the file is given twice")
 		return nil, false
 	}
-	data, err := readRegular(abs)
+	data, err := l.read(abs)
 	if err != nil {
 		l.problemAt(Place{File: file}, "", "cannot be read: "+reason(err))
 		return nil, false
@@ -231,17 +246,40 @@ func (l *loader) readConfig(file string) ([]byte, bool) {
 }
 
 // readFile reads a file that the configuration refers to at path.
-func (l *loader) readFile(path, file string) ([]byte, bool) {
+func (l *loader) readFile(path, file string) ([]byte, bool) { return l.readWith(l.read, path, file) }
+
+// readLocal reads a file that is on this machine, whatever the configuration comes from: certificates and their keys.
+func (l *loader) readLocal(path, file string) ([]byte, bool) {
+	return l.readWith(readRegular, path, file)
+}
+
+func (l *loader) readWith(read func(string) ([]byte, error), path, file string) ([]byte, bool) {
 	if data, ok := l.contents[file]; ok {
 		return data, true
 	}
-	data, err := readRegular(file)
+	data, err := read(file)
 	if err != nil {
 		l.problem(path, "%q cannot be read: %s", file, reason(err))
 		return nil, false
 	}
 	l.contents[file] = data
 	return data, true
+}
+
+// read reads a file of the configuration: of a bundle, which refers to nothing else, from memory.
+func (l *loader) read(file string) ([]byte, error) {
+	if l.opts.Files == nil {
+		return readRegular(file)
+	}
+	name, ok := strings.CutPrefix(file, l.opts.Root+string(filepath.Separator))
+	if !ok {
+		return nil, errors.New("it is not in the revision")
+	}
+	data, ok := l.opts.Files[filepath.ToSlash(name)]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return data, nil
 }
 
 // readRegular reads a regular file of a sane size, so that a pipe or a device cannot stop the load.

@@ -22,8 +22,8 @@ func (l *loader) validateCertificates() {
 		case c.KeyFile == "":
 			l.problem(key(path, "key_file"), "is missing; cert_file needs it")
 		default:
-			cert, okCert := l.readFile(key(path, "cert_file"), c.CertFile)
-			private, okKey := l.readFile(key(path, "key_file"), c.KeyFile)
+			cert, okCert := l.readLocal(key(path, "cert_file"), c.CertFile)
+			private, okKey := l.readLocal(key(path, "key_file"), c.KeyFile)
 			if okCert && okKey {
 				l.checkPair(key(path, "cert_file"), cert, private)
 			}
@@ -36,7 +36,7 @@ func (l *loader) checkSecret(path, secret string) {
 	store, rest, _ := strings.Cut(secret, ":")
 	switch {
 	case store == "file" && rest != "":
-		if data, ok := l.readFile(path, rest); ok {
+		if data, ok := l.readLocal(path, rest); ok {
 			l.checkPair(path, data, data)
 		}
 	case (store == "secretsmanager" || store == "ssm") && rest != "":

@@ -129,6 +129,44 @@ func BenchmarkFreshNames(b *testing.B) {
 	}
 }
 
+// BenchmarkCold measures what a request costs after other work, as in a gateway: between requests, memory is written that
+// takes the place of the engine's in the processor's caches. x-warm is how many times the time without that it takes.
+func BenchmarkCold(b *testing.B) {
+	set := load(b, parity.Candidate(), crsPolicy(b, 1))
+	for _, c := range mix.Cases()[:4] {
+		warm := 0.0
+		for _, others := range []int{0, 2 << 20} { // bytes: twice what most have for each processor at the second level
+			b.Run(fmt.Sprintf("case=%s/others=%dKiB", c.Name, others>>10), func(b *testing.B) {
+				requests, memory := judged(c.Benign(distinct, seeds.Add(1))), make([]byte, others)
+				for i := range requests {
+					if _, err := requests[i].Judge(set); err != nil {
+						b.Fatal(err)
+					}
+				}
+				total := time.Duration(0)
+				b.ResetTimer()
+				for i := range b.N * distinct {
+					for at := 0; at < len(memory); at += 64 {
+						memory[at]++
+					}
+					begin := time.Now()
+					if _, err := requests[i%distinct].Judge(set); err != nil {
+						b.Fatal(err)
+					}
+					total += time.Since(begin)
+				}
+				mean := float64(total.Nanoseconds()) / float64(b.N*distinct)
+				b.ReportMetric(mean, "ns/op")
+				if others == 0 {
+					warm = mean
+				} else if warm > 0 {
+					b.ReportMetric(mean/warm, "x-warm")
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkFill measures a policy without rules: reading the request into variables, which is part of all other numbers.
 func BenchmarkFill(b *testing.B) {
 	policy := rules.Policy{Name: "empty", Limits: rules.Limits{Arguments: 1000, JSONDepth: 128}, Sources: []rules.Source{{Name: "processors", Text: "" +

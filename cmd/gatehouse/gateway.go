@@ -86,7 +86,7 @@ func (c *cli) serve(ctx context.Context, opts proxy.Options, started func(*proxy
 	hangup := make(chan os.Signal, 1) // before anything takes time: unheard, the signal would end the process
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	tuneGC(opts.Logger)
+	limitMemory(opts.Logger)
 	server, err := proxy.New(opts)
 	if err != nil {
 		return err

@@ -222,3 +222,10 @@ func TrailerAllowed(name string) bool {
 	}
 	return httpguts.ValidTrailerHeader(name) && !strings.HasPrefix(name, "Proxy-") && !strings.HasPrefix(name, "X-Forwarded-")
 }
+
+// ParseChunkSize reads the line in front of a chunk, without its CRLF, as strictly as those of requests are read: its size in
+// bytes, and how many bytes of extensions it has.
+func ParseChunkSize(line []byte) (size int64, extension int, ok bool) {
+	size, rest, err := parseChunkSize(line)
+	return size, len(rest), err == nil
+}

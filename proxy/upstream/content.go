@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httputil"
 
 	"gatehouse/proxy/http1"
 )
@@ -19,7 +18,7 @@ type content struct {
 	br     *bufio.Reader
 	resp   *http.Response // gets the trailer
 	left   int64          // bytes to come; -1 if there is no telling
-	chunks io.Reader      // nil if the body is not chunked
+	chunks *chunks        // nil if the body is not chunked
 	err    error          // that Read gives from now on
 }
 
@@ -31,7 +30,7 @@ func (c *content) begin(br *bufio.Reader, method string, resp *http.Response) bo
 		c.err = io.EOF
 		return false
 	case len(resp.TransferEncoding) > 0:
-		c.chunks = httputil.NewChunkedReader(br)
+		c.chunks = &chunks{br: br}
 	}
 	return true
 }

@@ -57,7 +57,7 @@ func ParsePublicKeys(text string) ([]PublicKey, error) {
 		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("there is no key; write one a line, such as ed25519:...")
+		return nil, errors.New("there is no key; write one a line, each ed25519: and base64")
 	}
 	return keys, nil
 }

@@ -34,9 +34,9 @@ type cli struct {
 	fromEnv map[string]bool
 }
 
-// command is one word of the command line.
+// command is what the first words of the command line name.
 type command struct {
-	name string
+	name string // one word or more, such as "manager setup"
 	// synopsis is what follows the name on a usage line.
 	synopsis string
 	// short says in one line what the command does; long is printed by -h below the usage line.
@@ -72,24 +72,79 @@ func (c *cli) main(ctx context.Context, args []string) int {
 	switch args[0] {
 	case "-h", "-help", "--help", "help":
 		if len(args) > 1 && args[0] == "help" {
-			return c.main(ctx, []string{args[1], "-h"})
+			return c.main(ctx, append(slices.Clone(args[1:]), "-h"))
 		}
 		c.help(c.stdout)
 		return exitOK
 	case "-version", "--version":
 		args = []string{"version"}
 	}
-	for _, cmd := range commands() {
-		if cmd.name == args[0] {
-			return c.run(ctx, cmd, args[1:])
-		}
+	if cmd, rest, ok := findCommand(args); ok {
+		return c.run(ctx, cmd, rest)
 	}
-	var names []string
-	for _, cmd := range commands() {
-		names = append(names, cmd.name)
+	if below := commandsBelow(args[0]); len(below) > 0 {
+		return c.mainBelow(args, below)
 	}
+	names := nextWords("")
 	fmt.Fprintf(c.stderr, "gatehouse: %q is not a command%s (%s)\n", args[0], config.DidYouMean(args[0], names), strings.Join(names, ", "))
 	return exitUsage
+}
+
+// findCommand gives the command with the longest name that args begin with, and the arguments behind it.
+func findCommand(args []string) (found command, rest []string, ok bool) {
+	longest := 0
+	for _, cmd := range commands() {
+		words := strings.Fields(cmd.name)
+		if n := len(words); n > longest && n <= len(args) && slices.Equal(words, args[:n]) {
+			found, rest, ok, longest = cmd, args[n:], true, n
+		}
+	}
+	return found, rest, ok
+}
+
+// commandsBelow are those whose name begins with the word and goes on.
+func commandsBelow(word string) []command {
+	return slices.DeleteFunc(commands(), func(cmd command) bool { return !strings.HasPrefix(cmd.name, word+" ") })
+}
+
+// nextWords are the words that may follow the given ones in the name of a command.
+func nextWords(given string) []string {
+	var words []string
+	for _, cmd := range commands() {
+		after, ok := strings.CutPrefix(cmd.name, given)
+		if word, _, _ := strings.Cut(after, " "); ok && word != "" && !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// mainBelow answers a first word that is no command without another one.
+func (c *cli) mainBelow(args []string, below []command) int {
+	words := nextWords(args[0] + " ")
+	if len(args) > 1 && slices.Contains([]string{"-h", "-help", "--help"}, args[1]) {
+		fmt.Fprintf(c.stdout, "usage: gatehouse %s %s [flags] [arguments]\n\n", args[0], strings.Join(words, "|"))
+		listCommands(c.stdout, below)
+		fmt.Fprintf(c.stdout, "\ngatehouse %s %s -h explains one.\n", args[0], words[0])
+		return exitOK
+	}
+	said := "what of it?"
+	if len(args) > 1 {
+		said = fmt.Sprintf("%q is not one of its commands%s", args[1], config.DidYouMean(args[1], words))
+	}
+	fmt.Fprintf(c.stderr, "gatehouse %s: %s (%s)\n", args[0], said, strings.Join(words, ", "))
+	return exitUsage
+}
+
+// listCommands writes a line each.
+func listCommands(w io.Writer, list []command) {
+	width := 12
+	for _, cmd := range list {
+		width = max(width, len(cmd.name))
+	}
+	for _, cmd := range list {
+		fmt.Fprintf(w, "  %-*s %s\n", width, cmd.name, cmd.short)
+	}
 }
 
 // run parses the flags of one command, which may stand before, between and behind its arguments, and runs it.
@@ -166,9 +221,7 @@ func (c *cli) help(w io.Writer) {
 	fmt.Fprintln(w, "gatehouse is a layer-7 WAF gateway that runs in your own network.")
 	fmt.Fprintln(w, "\nusage: gatehouse COMMAND [flags] [arguments]")
 	fmt.Fprintln(w)
-	for _, cmd := range commands() {
-		fmt.Fprintf(w, "  %-12s %s\n", cmd.name, cmd.short)
-	}
+	listCommands(w, commands())
 	fmt.Fprintln(w, "\ngatehouse COMMAND -h explains a command. Every flag -foo-bar is also the environment variable GATEHOUSE_FOO_BAR.")
 	fmt.Fprintln(w, "Start here: gatehouse dev")
 }

@@ -46,10 +46,7 @@ func TestReadme(t *testing.T) {
 		}
 	}
 
-	var names []string
-	for _, c := range commands() {
-		names = append(names, c.name)
-	}
+	names := nextWords("")
 	named := 0
 	for _, m := range regexp.MustCompile("`(?:bin/)?gatehouse\\s+([a-z]+)").FindAllStringSubmatch(page, -1) {
 		named++

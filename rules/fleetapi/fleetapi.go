@@ -18,7 +18,8 @@ import (
 
 // Paths of the manager's listener for gateways.
 const (
-	// PathTrust gives the trust bundle as text, to anybody: whoever asks knows its hash.
+	// PathTrust gives the trust bundle as text, to anybody: whoever asks knows its hash. With ?hash=sha256:HEX it gives the
+	// bundle of that hash, which may be one before the latest, or 404.
 	PathTrust = "/fleet/v1/trust" // GET
 	// PathJoin takes a JoinRequest and gives a Credentials. It needs no certificate.
 	PathJoin = "/fleet/v1/join" // POST

@@ -98,6 +98,15 @@ func Label(parts ...string) string { return strings.Join(parts, "\n") }
 // format is the first byte of what is sealed.
 const format = 1
 
+// FilePrefix is how the names of sealed files in a revision begin: the certificate NAME, PEM of its chain and private key, is
+// FilePrefix+NAME, sealed with the group's key under CertificateLabel, and the configuration has secret: sealed:NAME for it.
+const FilePrefix = "sealed/"
+
+// CertificateLabel is the label of a sealed certificate.
+func CertificateLabel(stack, group, name string) string {
+	return Label("certificate", stack, group, name)
+}
+
 // Seal gives what only the same key opens, and only under the same label. The same secret sealed again looks different.
 func (k Key) Seal(label string, secret []byte) []byte {
 	gcm := k.cipher()

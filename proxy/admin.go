@@ -88,12 +88,47 @@ type Status struct {
 	Ready        bool                `json:"ready"`
 	Draining     bool                `json:"draining"`
 	Revision     string              `json:"revision"`
+	Group        string              `json:"group,omitempty"`
+	Managed      *ManagedStatus      `json:"managed,omitempty"`
 	LoadedAt     time.Time           `json:"loaded_at"`
 	LastReload   *ReloadStatus       `json:"last_reload,omitempty"`
 	Warnings     []string            `json:"warnings"`
 	Listeners    []ListenerStatus    `json:"listeners"`
 	Applications []ApplicationStatus `json:"applications"`
 	Upstreams    []upstream.Status   `json:"upstreams"`
+}
+
+// ManagedStatus is what a gateway that serves signed revisions knows of where they come from.
+type ManagedStatus struct {
+	Gateway string `json:"gateway,omitempty"` // its name with the manager
+	Stack   string `json:"stack"`
+	Group   string `json:"group"`
+	Source  string `json:"source"` // of the revision that is served: manager, bucket, disk
+	Epoch   uint64 `json:"epoch"`
+	Number  uint64 `json:"number"`
+	Hash    string `json:"hash"`
+	Trial   bool   `json:"trial"` // it is on trial
+	// HeadTime is when the newest head that was seen was signed, HeadAge how long that is ago, in seconds.
+	HeadTime time.Time `json:"head_time"`
+	HeadAge  float64   `json:"head_age_seconds"`
+	// Manager is the one that was asked last; Reachable says whether it answered.
+	Manager        string    `json:"manager,omitempty"`
+	Reachable      bool      `json:"manager_reachable"`
+	ManagerError   string    `json:"manager_error,omitempty"`
+	LastAnswer     time.Time `json:"last_answer,omitzero"`
+	CertificateEnd time.Time `json:"certificate_end,omitzero"` // of the gateway's own certificate
+	// Refused is what was refused last, and why.
+	Refused *RefusedStatus `json:"refused,omitempty"`
+	// Restartable says that the gateway could start again without the manager; if not, Why says what is missing.
+	Restartable bool   `json:"restartable"`
+	Why         string `json:"why,omitempty"`
+}
+
+// RefusedStatus is a revision that was refused.
+type RefusedStatus struct {
+	Revision string    `json:"revision"`
+	Reason   string    `json:"reason"`
+	At       time.Time `json:"at"`
 }
 
 // ReloadStatus is how the last attempt to reload ended.
@@ -135,8 +170,11 @@ func (s *Server) Status() *Status {
 	defer st.release()
 	out := &Status{
 		Version: s.opts.Version, Started: s.started, Ready: s.serving.Load() && !s.draining.Load(), Draining: s.draining.Load(),
-		Revision: st.revision, LoadedAt: st.loadedAt, LastReload: s.lastReload.Load(), Warnings: s.warnings(st),
+		Revision: st.revision, Group: st.group, LoadedAt: st.loadedAt, LastReload: s.lastReload.Load(), Warnings: s.warnings(st),
 		Listeners: s.listenerStatus(), Applications: []ApplicationStatus{}, Upstreams: []upstream.Status{},
+	}
+	if s.opts.Managed != nil {
+		out.Managed = s.opts.Managed()
 	}
 	for _, app := range st.apps {
 		out.Applications = append(out.Applications, ApplicationStatus{

@@ -80,7 +80,7 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held fu
 	r.MustRegister(m.disagreements, m.samplesDropped, m.panics,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_inflight_bytes", Help: "Body bytes held in memory or in spill files."},
 			func() float64 { return float64(held()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_policy_age_seconds", Help: "Time since the served configuration was loaded."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_policy_age_seconds", Help: "Time since the served revision was published, or the served configuration loaded."},
 			func() float64 { return policyAge().Seconds() }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.matches.make = func(rule int) prometheus.Counter { return m.ruleMatches.WithLabelValues(strconv.Itoa(rule)) }

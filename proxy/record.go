@@ -90,6 +90,9 @@ func (x *exchange) finish() {
 	}
 	x.server.records.Access(a)
 	x.metrics().observe(a, outcome)
+	if x.app != nil && x.app.window != nil {
+		x.app.window.count(a)
+	}
 }
 
 // complete fills in the access record.

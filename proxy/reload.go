@@ -51,7 +51,7 @@ func (s *Server) reload() error {
 	if err != nil {
 		return err
 	}
-	plan, err := s.listeners.Prepare(listenerConfig(loaded.Config))
+	plan, err := s.listeners.Prepare(listenerConfig(loaded))
 	if err == nil {
 		if err = s.records.Update(context.Background(), loaded.Config.Logs.Access, loaded.Config.Logs.Events); err != nil {
 			plan.Discard()
@@ -77,9 +77,13 @@ func (s *Server) reload() error {
 
 // use serves a state from now on.
 func (s *Server) use(st *state) {
+	for _, app := range st.apps {
+		app.window = s.windows.of(st.revision, app.config.Name)
+	}
+	s.windows.prune(st.revision)
 	s.state.Store(st)
 	s.metrics.revision.Reset()
-	s.metrics.revision.WithLabelValues(st.revision, "").Set(1)
+	s.metrics.revision.WithLabelValues(st.revision, st.group).Set(1)
 }
 
 // observeCertificates shows when the served certificates end.

@@ -64,6 +64,10 @@ type Options struct {
 	Shared *engine.Engine
 	// Resolver overrides the DNS servers, for tests.
 	Resolver upstream.ResolverOptions
+	// Managed says how it is with the manager, for /status; nil leaves it out there. It may be called at any time.
+	Managed func() *ManagedStatus
+	// Metrics, if set, gets the chance to add metrics to those of the gateway.
+	Metrics func(prometheus.Registerer)
 	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
 	DrainIdle time.Duration
 }
@@ -86,6 +90,7 @@ type Server struct {
 	counters  *limit.Counters // of rate limits; they outlive a reload
 	started   time.Time
 	clients   recentClients
+	windows   windows
 
 	state     atomic.Pointer[state]
 	listeners *listener.Set
@@ -147,7 +152,7 @@ func New(opts Options) (_ *Server, err error) {
 	}
 	s.use(st)
 	s.metrics.revisionApply.WithLabelValues("applied").Inc()
-	s.listeners, err = listener.New(listenerConfig(loaded.Config), listener.Options{
+	s.listeners, err = listener.New(listenerConfig(loaded), listener.Options{
 		Handler: s, Logger: s.log.Named("listener"), Hooks: s.hooks(), DrainTimeout: opts.DrainTimeout, DrainIdle: opts.DrainIdle,
 		Connections: s.admission.connections,
 	})
@@ -184,7 +189,7 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	s.admission = newAdmission(opts.Admission, s.spill)
 	s.metrics = newMetrics(registry, func() time.Duration {
 		if st := s.state.Load(); st != nil {
-			return time.Since(st.loadedAt)
+			return max(0, time.Since(st.dated))
 		}
 		return 0
 	}, s.spill.Held)
@@ -199,6 +204,9 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 			s.own = engine.New(o)
 		}
 		s.engine = s.own
+	}
+	if opts.Metrics != nil {
+		opts.Metrics(registry)
 	}
 	s.unknown = s.metrics.forRoute(other, other)
 	s.metrics.touch(other)
@@ -360,8 +368,8 @@ func (s *Server) adminAddresses() []netip.AddrPort {
 }
 
 // listenerConfig is the part of a configuration that the listeners carry out.
-func listenerConfig(c *config.Config) listener.Config {
-	return listener.Config{Listeners: c.Listeners, Certificates: c.Certificates}
+func listenerConfig(l *config.Loaded) listener.Config {
+	return listener.Config{Listeners: l.Config.Listeners, Certificates: l.Config.Certificates, Sealed: l.Sealed}
 }
 
 // front is what a listener's requests are judged by before they have an application.

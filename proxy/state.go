@@ -19,7 +19,9 @@ import (
 // closed when it was replaced and its last request has ended.
 type state struct {
 	config   *config.Config
-	revision string
+	revision string    // its name, or a hash of the configuration
+	group    string    // of gateways, empty without a manager
+	dated    time.Time // when the revision was published, or the configuration loaded
 	loadedAt time.Time
 	files    []string
 	dirs     []string
@@ -46,6 +48,7 @@ type application struct {
 	template *reply.Template
 	routes   []*site
 	metrics  *appMetrics
+	window   *window // nil offline
 }
 
 // site is what a route became.
@@ -65,10 +68,14 @@ const noRoute = "_none"
 // an error nothing of it is left.
 func (s *Server) build(loaded *config.Loaded) (_ *state, err error) {
 	cfg := loaded.Config
+	now := time.Now()
 	st := &state{
-		config: cfg, revision: "sha256:" + loaded.Digest[:min(12, len(loaded.Digest))], loadedAt: time.Now(),
+		config: cfg, revision: "sha256:" + loaded.Digest[:min(12, len(loaded.Digest))], dated: now, loadedAt: now,
 		warnings: loaded.Warnings, files: loaded.Files, dirs: loaded.Dirs, fingerprint: fingerprint(loaded.Files, loaded.Dirs), fronts: fronts(cfg),
 		table: route.New(cfg.Applications), upstreams: map[string]transport{}, closed: make(chan struct{}),
+	}
+	if r := loaded.Revision; r.Name != "" {
+		st.revision, st.group, st.dated = r.Name, r.Group, r.Published
 	}
 	st.refs.Store(1)
 	defer func() {
@@ -77,7 +84,7 @@ func (s *Server) build(loaded *config.Loaded) (_ *state, err error) {
 		}
 	}()
 	for i := range cfg.Upstreams {
-		u, release, err := s.upstreams.Acquire(cfg.Upstreams[i], clientCertificates(cfg))
+		u, release, err := s.upstreams.Acquire(cfg.Upstreams[i], clientCertificates(loaded))
 		if err != nil {
 			return nil, at(loaded, fmt.Sprintf("upstreams[%d]", i), err)
 		}

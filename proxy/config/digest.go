@@ -16,6 +16,12 @@ func digest(l *Loaded) string {
 		sum := contentHash(l.contents[file])
 		return "sha256:" + hex.EncodeToString(sum[:])
 	})
+	for i := range c.Certificates {
+		if name, ok := strings.CutPrefix(c.Certificates[i].Secret, SealedPrefix); ok {
+			sum := contentHash(l.secrets[name])
+			c.Certificates[i].Secret = "sha256:" + hex.EncodeToString(sum[:])
+		}
+	}
 	data, err := json.Marshal(c)
 	if err != nil { // the texts of this package have no errors, and nothing else can fail
 		return ""

@@ -59,7 +59,7 @@ var fields = map[string]field{
 	"Certificate.Name":     {doc: "Name, unique among the certificates.", required: true},
 	"Certificate.CertFile": {doc: "PEM file with the certificate and its intermediates.", file: true},
 	"Certificate.KeyFile":  {doc: "PEM file with the private key.", file: true},
-	"Certificate.Secret":   {doc: "Instead of the two files: file:PATH, a PEM file with certificate and key."},
+	"Certificate.Secret":   {doc: "Instead of the two files: file:PATH, a PEM file with certificate and key, or in a revision sealed:NAME, the same sealed with the group's key."},
 
 	"Upstream.Name":          {doc: "Name, unique among the upstreams.", required: true},
 	"Upstream.URL":           {doc: "Short form of urls with one entry."},

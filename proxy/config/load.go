@@ -22,6 +22,22 @@ type Options struct {
 	// Root is a directory whose files are Files, by name with slashes, and none on the disk. Nil is no such directory.
 	Root  string
 	Files map[string][]byte
+	// Sealed opens a sealed certificate (secret: sealed:NAME): PEM of its chain and private key. Nil means that nothing here
+	// can, and such a certificate is a problem.
+	Sealed func(name string) ([]byte, error)
+	// Revision is what the configuration is a part of; the zero Revision is nothing.
+	Revision Revision
+	// Addresses take the place of what listeners have as their address, by name; Admin takes that of admin.address. Both are
+	// of this machine alone. Names that no listener has are left.
+	Addresses map[string]string
+	Admin     string
+}
+
+// Revision is the revision that a configuration is of.
+type Revision struct {
+	Name      string // such as edge/42
+	Group     string
+	Published time.Time
 }
 
 // Loaded is a configuration without problems and where it came from. It is immutable and safe for concurrent use.
@@ -36,13 +52,23 @@ type Loaded struct {
 	// Digest is the hex SHA-256 of the complete configuration and of the files that it refers to. It does not depend
 	// on where the files are, how they are formatted, or which of them holds what.
 	Digest string
+	// Revision is that of Options.
+	Revision Revision
 	// Warnings are likely mistakes that do not keep the configuration from being used, sorted by place.
 	Warnings []Problem
 
 	places   places
 	blocks   map[string]block
 	contents map[string][]byte
+	secrets  map[string][]byte
 	now      func() time.Time
+}
+
+// Sealed gives a sealed certificate by its name, as it is when opened. The caller must not change it, write it anywhere or
+// log it.
+func (l *Loaded) Sealed(name string) ([]byte, bool) {
+	b, ok := l.secrets[name]
+	return b, ok
 }
 
 // Position gives the place of a path such as applications[0].exclusions[2].targets[0], or of its nearest ancestor
@@ -107,6 +133,7 @@ type loader struct {
 	places   places
 	blocks   map[string]block
 	contents map[string][]byte // by absolute path
+	secrets  map[string][]byte // sealed certificates, opened, by name
 	dirs     []string
 	problems []Problem
 	warnings []Problem
@@ -121,7 +148,7 @@ func newLoader(o Options) *loader {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l := &loader{opts: o, now: o.Now(), places: places{}, blocks: map[string]block{}, contents: map[string][]byte{}, failed: map[string]bool{}, spoilt: map[string]bool{}, origin: map[string]string{}}
+	l := &loader{opts: o, now: o.Now(), places: places{}, blocks: map[string]block{}, contents: map[string][]byte{}, secrets: map[string][]byte{}, failed: map[string]bool{}, spoilt: map[string]bool{}, origin: map[string]string{}}
 	return l
 }
 
@@ -129,6 +156,7 @@ func newLoader(o Options) *loader {
 func (l *loader) finish() (*Loaded, error) {
 	unread := len(l.places) == 0 // no file could be read at all: nothing to say about its contents
 	if !unread {
+		l.readdress()
 		l.complete()
 		l.validate()
 	}
@@ -143,10 +171,24 @@ func (l *loader) finish() (*Loaded, error) {
 		places:   l.places,
 		blocks:   l.blocks,
 		contents: l.contents,
+		secrets:  l.secrets,
+		Revision: l.opts.Revision,
 		now:      l.opts.Now,
 	}
 	out.Digest = digest(out)
 	return out, nil
+}
+
+// readdress gives listeners the addresses that they have on this machine.
+func (l *loader) readdress() {
+	for i := range l.cfg.Listeners {
+		if address, ok := l.opts.Addresses[l.cfg.Listeners[i].Name]; ok {
+			l.cfg.Listeners[i].Address = address
+		}
+	}
+	if l.opts.Admin != "" {
+		l.cfg.Admin.Address = l.opts.Admin
+	}
 }
 
 // problem reports what is wrong at a path, unless the value there could not even be read.

@@ -39,11 +39,31 @@ func (l *loader) checkSecret(path, secret string) {
 		if data, ok := l.readLocal(path, rest); ok {
 			l.checkPair(path, data, data)
 		}
+	case store == SealedPrefix[:len(SealedPrefix)-1] && rest != "":
+		l.openSealed(path, rest)
 	case (store == "secretsmanager" || store == "ssm") && rest != "":
 		l.problem(path, "%s: is not available in this version; write file:PATH, or cert_file and key_file", store)
 	default:
 		l.problem(path, "is not a reference to a secret; write file:PATH, a PEM file with certificate and key")
 	}
+}
+
+// SealedPrefix is how a reference to a sealed certificate of a revision begins.
+const SealedPrefix = "sealed:"
+
+// openSealed opens a sealed certificate and checks it.
+func (l *loader) openSealed(path, name string) {
+	if l.opts.Sealed == nil {
+		l.problem(path, "sealed certificates are those of a revision, which only a managed gateway opens; write file:PATH, or cert_file and key_file")
+		return
+	}
+	data, err := l.opts.Sealed(name)
+	if err != nil {
+		l.problem(path, "the sealed certificate %q cannot be opened: %v", name, err)
+		return
+	}
+	l.secrets[name] = data
+	l.checkPair(path, data, data)
 }
 
 // checkPair checks a PEM certificate chain and its private key.

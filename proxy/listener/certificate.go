@@ -19,8 +19,17 @@ type certificate struct {
 	digest [sha256.Size]byte // of the content that pair was made from
 }
 
+// Sealed gives a sealed certificate by its name: PEM of its chain and key, opened. It is the same at any time.
+type Sealed func(name string) ([]byte, bool)
+
 // readCertificate reads the bytes of a certificate's chain and key, which are the same in a combined file.
-func readCertificate(cfg config.Certificate) (chain, key []byte, err error) {
+func readCertificate(cfg config.Certificate, sealed Sealed) (chain, key []byte, err error) {
+	if name, ok := strings.CutPrefix(cfg.Secret, config.SealedPrefix); ok && sealed != nil {
+		if chain, ok = sealed(name); !ok {
+			return nil, nil, fmt.Errorf("certificate %q: there is no sealed certificate %q", cfg.Name, name)
+		}
+		return chain, chain, nil
+	}
 	if cfg.Secret != "" {
 		path, ok := strings.CutPrefix(cfg.Secret, "file:")
 		if !ok {
@@ -68,6 +77,7 @@ type table struct {
 	list     []*certificate
 	exact    map[string][]*tls.Certificate
 	wildcard map[string][]*tls.Certificate // by what follows "*."
+	sealed   Sealed
 }
 
 func newTable(list []*certificate) *table {
@@ -86,11 +96,11 @@ func newTable(list []*certificate) *table {
 }
 
 // loadTable reads all certificates; the error names every one that is not usable.
-func loadTable(list []config.Certificate) (*table, error) {
+func loadTable(list []config.Certificate, sealed Sealed) (*table, error) {
 	var certificates []*certificate
 	var problems []error
 	for _, cfg := range list {
-		chain, key, err := readCertificate(cfg)
+		chain, key, err := readCertificate(cfg, sealed)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -105,7 +115,9 @@ func loadTable(list []config.Certificate) (*table, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return newTable(certificates), nil
+	t := newTable(certificates)
+	t.sealed = sealed
+	return t, nil
 }
 
 // find returns the certificates for a server name: those that carry it, else those with a wildcard for it; without a
@@ -147,7 +159,7 @@ func (t *table) reread(bad map[string][sha256.Size]byte, report func(name string
 	list := append([]*certificate(nil), t.list...)
 	changed := false
 	for i, old := range t.list {
-		chain, key, err := readCertificate(old.cfg)
+		chain, key, err := readCertificate(old.cfg, t.sealed)
 		digest := contentDigest(chain, key)
 		if err != nil {
 			digest = sha256.Sum256([]byte(err.Error()))
@@ -175,7 +187,9 @@ func (t *table) reread(bad map[string][sha256.Size]byte, report func(name string
 	if !changed {
 		return t
 	}
-	return newTable(list)
+	next := newTable(list)
+	next.sealed = t.sealed
+	return next
 }
 
 // Expiry is when a certificate ends.

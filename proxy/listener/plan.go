@@ -33,7 +33,7 @@ func (s *Set) Prepare(cfg Config) (*Plan, error) {
 	if closed {
 		return nil, ErrClosed
 	}
-	t, err := loadTable(cfg.Certificates)
+	t, err := loadTable(cfg.Certificates, cfg.Sealed)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type Options struct {
 type Config struct {
 	Listeners    []config.Listener
 	Certificates []config.Certificate
+	Sealed       Sealed // nil if there are none
 }
 
 // Set is all listeners of a gateway. Its methods may be called concurrently, except that there is one Plan at a time.

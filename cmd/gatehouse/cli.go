@@ -49,7 +49,9 @@ type command struct {
 func commands() []command {
 	return []command{
 		devCommand(), gatewayCommand(), checkCommand(), inspectCommand(), testCommand(), routeCommand(), incidentCommand(),
-		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(), completionCommand(), versionCommand(),
+		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(),
+		managerCommand(),
+		completionCommand(), versionCommand(),
 	}
 }
 

@@ -296,3 +296,6 @@ func Placeholders(from, n int) string {
 	}
 	return b.String()
 }
+
+// Kind names the database: sqlite or postgres.
+func (db *DB) Kind() string { return db.dialect.name() }

@@ -33,8 +33,13 @@ type decoder struct {
 	lines [][]byte
 }
 
-// decode reads one YAML document.
+// decode reads one YAML document of the configuration.
 func (l *loader) decode(file string, data []byte) {
+	l.decodeInto(file, data, reflect.ValueOf(&l.cfg).Elem(), "applications:")
+}
+
+// decodeInto reads one YAML document into a struct, whose least content is for the message about an empty file.
+func (l *loader) decodeInto(file string, data []byte, to reflect.Value, least string) {
 	d := &decoder{loader: l, file: file, dir: filepath.Dir(absolute(file)), lines: bytes.Split(data, []byte("\n"))}
 	if !utf8.Valid(data) {
 		at := 0
@@ -53,7 +58,7 @@ func (l *loader) decode(file string, data []byte) {
 	parser := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	if err := parser.Decode(&doc); errors.Is(err, io.EOF) || err == nil && isNull(&doc) {
-		l.problemAt(Place{file, 1, 1}, "", "the file is empty; it needs at least applications:")
+		l.problemAt(Place{file, 1, 1}, "", "the file is empty; it needs at least "+least)
 		return
 	} else if err != nil {
 		d.syntax(err)
@@ -63,7 +68,7 @@ func (l *loader) decode(file string, data []byte) {
 	if _, ok := l.places[""]; !ok {
 		l.places[""] = Place{file, root.Line, root.Column}
 	}
-	d.value(root, reflect.ValueOf(&l.cfg).Elem(), "", field{}, 0)
+	d.value(root, to, "", field{}, 0)
 
 	var next yaml.Node
 	if err := parser.Decode(&next); err == nil {

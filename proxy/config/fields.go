@@ -197,8 +197,14 @@ var fields = map[string]field{
 	"Sink.Keep":    {doc: "Rotated files that stay; 5 unless set.", bounds: between(1, 10000)},
 }
 
-// fieldOf finds the description of a struct's field.
-func fieldOf(t reflect.Type, f reflect.StructField) field { return fields[t.Name()+"."+f.Name] }
+// fieldOf finds the description of a struct's field. Structs of other packages, which the table has not, tag the fields that name
+// files: yaml:"KEY,file".
+func fieldOf(t reflect.Type, f reflect.StructField) field {
+	if _, options, _ := strings.Cut(f.Tag.Get("yaml"), ","); options == "file" {
+		return field{file: true}
+	}
+	return fields[t.Name()+"."+f.Name]
+}
 
 // keyOf gives the key of a field in YAML and whether an empty value is left out.
 func keyOf(f reflect.StructField) (name string, omitEmpty bool) {

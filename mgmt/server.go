@@ -1,0 +1,191 @@
+// Package mgmt is the manager as a process: it reads the settings, opens the store and the key, serves the API and the gateways, and
+// does the background work.
+//
+// Invariant: nothing is served by plain HTTP but on a loopback address.
+package mgmt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"gatehouse/mgmt/secret"
+	"gatehouse/mgmt/store"
+)
+
+// Options are what a manager is started with.
+type Options struct {
+	Settings Settings
+	Logger   *zap.Logger
+	Version  string
+	Now      func() time.Time // nil is time.Now
+}
+
+// Server is a manager.
+type Server struct {
+	opts    Options
+	log     *zap.Logger
+	metrics *metrics
+	db      *store.DB
+	vault   *secret.Vault
+	// holder names this process among the managers of one database.
+	holder string
+
+	api, admin listener
+
+	ready      atomic.Bool
+	failed     chan error
+	background sync.WaitGroup
+	stopping   context.Context
+	stop       context.CancelFunc
+	stopOnce   sync.Once
+	stopErr    error
+}
+
+// New opens the database and binds the listeners. Nothing is served before Start. After an error nothing is left open.
+func New(ctx context.Context, opts Options) (_ *Server, err error) {
+	s := &Server{opts: opts, log: opts.Logger.Named("manager"), failed: make(chan error, 1)}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.abandon())
+		}
+	}()
+	host, _ := os.Hostname() // without one, the number alone
+	s.holder = store.NewID(host, time.Now())
+	registry := prometheus.NewRegistry()
+	s.metrics = newMetrics(registry, opts.Version)
+	if s.db, s.vault, err = open(ctx, opts.Settings, s.log, opts.Now); err != nil {
+		return nil, err
+	}
+	if err := s.listen(registry); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open opens what every command of the manager works on.
+func open(ctx context.Context, settings Settings, log *zap.Logger, now func() time.Time) (*store.DB, *secret.Vault, error) {
+	o, err := storeOptions(settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.Logger, o.Now = log.Named("store"), now
+	db, err := store.Open(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := masterKey(ctx, db, settings.KeyFile, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return db, secret.New(key), nil
+}
+
+// databaseFile is SQLite's, in the directory of data.
+const databaseFile = "manager.db"
+
+func storeOptions(settings Settings) (store.Options, error) {
+	url, err := settings.databaseURL()
+	if err != nil {
+		return store.Options{}, fmt.Errorf("database.password_file: %w", err)
+	}
+	if err := os.MkdirAll(settings.Data, 0o700); err != nil {
+		return store.Options{}, fmt.Errorf("data: %w", err)
+	}
+	return store.Options{URL: url, File: filepath.Join(settings.Data, databaseFile)}, nil
+}
+
+// listen binds the listeners.
+func (s *Server) listen(gatherer prometheus.Gatherer) error {
+	settings := s.opts.Settings
+	var err error
+	if s.api, err = s.newListener("api.address", settings.API.Address, http.NotFoundHandler()); err != nil {
+		return err
+	}
+	if settings.API.CertFile != "" {
+		if s.api.server.TLSConfig, err = serverTLS(settings.API.CertFile, settings.API.KeyFile); err != nil {
+			return fmt.Errorf("api: %w", err)
+		}
+	}
+	s.admin, err = s.newListener("admin.address", settings.Admin.Address, s.adminHandler(gatherer))
+	return err
+}
+
+// Start serves until Stop.
+func (s *Server) Start() {
+	s.serve("api", s.api)
+	s.serve("admin", s.admin)
+	s.ready.Store(true)
+	s.log.Info("ready", zap.Stringer("api", s.APIAddr()), zap.Stringer("admin", s.AdminAddr()), zap.String("database", s.db.Kind()))
+}
+
+// APIAddr is the address to which the listener for people and scripts is bound.
+func (s *Server) APIAddr() net.Addr { return s.api.Addr() }
+
+// AdminAddr is the address to which the admin listener is bound.
+func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
+
+// Failed gives the fault for which the manager must be stopped.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// stopTimeout is how long requests may take to end.
+const stopTimeout = 10 * time.Second
+
+// Stop ends the manager: readiness fails, requests may end within 10 s, then background work ends and the database is closed. It is
+// idempotent.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stopOnce.Do(func() { s.stopErr = s.shutdown(ctx) })
+	return s.stopErr
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
+	s.ready.Store(false)
+	s.stop() // who waits in a long poll is answered now
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	var errs []error
+	step := func(name string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	step("end the API", s.api.shutdown(ctx))
+	step("end the admin listener", s.admin.server.Close())
+	s.background.Wait()
+	step("close the database", s.db.Close())
+	s.log.Info("stopped")
+	return errors.Join(errs...)
+}
+
+// abandon closes what New has opened.
+func (s *Server) abandon() error {
+	s.stop()
+	var errs []error
+	for _, l := range []listener{s.api, s.admin} {
+		if l.Listener != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -62,11 +62,17 @@ func (d depot) Replace(ctx context.Context, name, tag string, data []byte) error
 // OutboxTopic wakes whoever carries the outbox to the bucket.
 const OutboxTopic = "outbox"
 
-// send has an object written to the bucket.
+// send has an object written to the bucket, if there is one.
 func (d depot) send(name string, head bool) error {
-	head = head || strings.HasSuffix(name, "/head.json")
-	_, err := d.tx.Exec("INSERT INTO outbox (id, name, head, at) VALUES ($1, $2, $3, $4)", NewID("out", d.tx.now), name, head, d.tx.now)
+	bucket, err := d.tx.Meta(metaBucket)
+	if errors.Is(err, ErrNotFound) || err == nil && bucket == "" {
+		return nil
+	}
 	if err != nil {
+		return err
+	}
+	head = head || strings.HasSuffix(name, "/head.json")
+	if _, err := d.tx.Exec("INSERT INTO outbox (id, name, head, at) VALUES ($1, $2, $3, $4)", NewID("out", d.tx.now), name, head, d.tx.now); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	d.tx.Notify(OutboxTopic)

@@ -15,6 +15,7 @@ const (
 	KindRevision Kind = "revision" // the content is the hash of the manifest
 	KindHead     Kind = "head"     // of the latest revision: the content is the same
 	KindTrust    Kind = "trust"    // the content is the hash of a trust bundle, the order its serial
+	KindAudit    Kind = "audit"    // the content is the hash of the audit log's latest entry, the order its number
 )
 
 // Statement is what is signed: a few lines, of fewer than MaxStatement bytes, that say all that must not be changed.
@@ -22,7 +23,7 @@ type Statement struct {
 	Kind Kind
 	// Stack is the installation, so that a bucket that was copied from another one is refused.
 	Stack string
-	// Group is the gateway group, or empty for a trust bundle, which is all groups'.
+	// Group is the gateway group, or empty for what is all groups': a trust bundle, the audit log.
 	Group   string
 	Order   Order
 	Content Hash
@@ -127,9 +128,9 @@ func (s Statement) check() error {
 		if !ValidName(s.Group) {
 			return fmt.Errorf("%.80q is no name of a group", s.Group)
 		}
-	case KindTrust:
+	case KindTrust, KindAudit:
 		if s.Group != "" {
-			return fmt.Errorf("a trust bundle is not of a group")
+			return fmt.Errorf("a statement of kind %s is not of a group", s.Kind)
 		}
 	default:
 		return fmt.Errorf("there are no statements of kind %.60q", s.Kind)

@@ -1,0 +1,4 @@
+package store
+
+// EntryHash is the hash of an entry after another.
+func EntryHash(e Entry, before string) string { return e.hash(before) }

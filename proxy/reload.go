@@ -38,6 +38,18 @@ func (s *Server) Reload() error {
 	return err
 }
 
+// Rejected notes that a configuration was refused before it came to a reload: it could not be read, or nobody vouches for it.
+func (s *Server) Rejected(err error) {
+	s.metrics.revisionApply.WithLabelValues("rejected").Inc()
+	s.lastReload.Store(&ReloadStatus{At: time.Now(), Error: err.Error()})
+}
+
+// Ready says whether the gateway takes traffic, and whether it is about to end.
+func (s *Server) Ready() (ready, draining bool) {
+	draining = s.draining.Load()
+	return s.serving.Load() && !draining, draining
+}
+
 func (s *Server) reload() error {
 	loaded, err := s.opts.Load()
 	if err != nil {

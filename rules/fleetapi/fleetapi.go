@@ -28,7 +28,8 @@ const (
 	// PathState gives a State. With If-None-Match it waits until there is another, at most the time of the header Prefer
 	// (wait=SECONDS, RFC 7240), and answers 304 then.
 	PathState = "/fleet/v1/state" // GET
-	// PathObjects and a name gives an object of the group's depot as it is (package revision).
+	// PathObjects and a name gives an object of the depot as it is (package revision). Names begin with the group: a gateway
+	// gets those of its own group, such as PathObjects+"edge/revisions/1-42.json", and 404 for what is not there.
 	PathObjects = "/fleet/v1/objects/" // GET
 	// PathReport takes a Report and gives nothing.
 	PathReport = "/fleet/v1/report" // POST

@@ -33,8 +33,10 @@ const (
 	MaxContent  = 256 << 20 // of all files
 )
 
-// manifestFormat is the newest format of manifests.
-const manifestFormat = 1
+// Format is the newest format of manifests that this version reads, and the one that it writes.
+const Format = 1
+
+const manifestFormat = Format
 
 // encode is the text of the manifest.
 func (m *Manifest) encode() ([]byte, error) {

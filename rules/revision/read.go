@@ -18,10 +18,24 @@ type Reader struct {
 
 // Head is the latest revision's, as the depot says.
 func (r *Reader) Head(ctx context.Context) (Statement, error) {
+	data, err := r.SignedHead(ctx)
+	if err != nil {
+		return Statement{}, err
+	}
+	return r.VerifyHead(data)
+}
+
+// SignedHead is the latest revision's head as the depot has it. Nothing of it was verified.
+func (r *Reader) SignedHead(ctx context.Context) ([]byte, error) {
 	data, _, err := r.Depot.Get(ctx, headName(r.Group), MaxSigned)
 	if err != nil {
-		return Statement{}, fmt.Errorf("read the head of group %s: %w", r.Group, err)
+		return nil, fmt.Errorf("read the head of group %s: %w", r.Group, err)
 	}
+	return data, nil
+}
+
+// VerifyHead reads a signed head.
+func (r *Reader) VerifyHead(data []byte) (Statement, error) {
 	return Verify(data, Want{Kind: KindHead, Stack: r.Stack, Group: r.Group, Keys: r.Keys})
 }
 
@@ -30,6 +44,8 @@ type Revision struct {
 	Statement Statement
 	Manifest  *Manifest
 	Files     map[string][]byte
+
+	signed, manifest []byte // as they were read
 }
 
 // Revision reads the revision of a head. All of it is verified.
@@ -47,7 +63,12 @@ func (r *Reader) Revision(ctx context.Context, head Statement) (*Revision, error
 	case s.Content != head.Content:
 		return nil, &ForkError{Group: r.Group, Order: s.Order, Got: s.Content, Known: head.Content}
 	}
-	return r.content(ctx, s)
+	out, err := r.content(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	out.signed = data
+	return out, nil
 }
 
 func (r *Reader) content(ctx context.Context, s Statement) (*Revision, error) {
@@ -59,7 +80,7 @@ func (r *Reader) content(ctx context.Context, s Statement) (*Revision, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Revision{Statement: s, Manifest: m, Files: make(map[string][]byte, len(m.Files))}
+	out := &Revision{Statement: s, Manifest: m, manifest: text, Files: make(map[string][]byte, len(m.Files))}
 	for _, f := range m.Files {
 		data, err := r.part(ctx, f.Hash, f.Size)
 		if err != nil {

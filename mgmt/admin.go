@@ -63,7 +63,7 @@ func (s *Server) readiness(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readinessTimeout)
 	defer cancel()
 	err := s.db.Read(ctx, func(tx *store.Tx) error {
-		_, err := tx.Meta(metaMasterKey)
+		_, err := tx.Meta(store.MetaMasterKey)
 		return err
 	})
 	if err != nil {

@@ -14,9 +14,6 @@ import (
 	"gatehouse/rules/sealed"
 )
 
-// metaMasterKey is where the database names the key that its secrets are sealed with.
-const metaMasterKey = "master_key"
-
 // masterKey reads the key file, and makes it if both it and the database are new. A database that was used with another key is refused:
 // nothing in it could be opened.
 func masterKey(ctx context.Context, db *store.DB, file string, log *zap.Logger) (sealed.Key, error) {
@@ -48,9 +45,9 @@ func masterKey(ctx context.Context, db *store.DB, file string, log *zap.Logger) 
 
 // claimKey notes the key, unless another manager on the same database was first, with another one.
 func claimKey(tx *store.Tx, file string, key sealed.Key) error {
-	switch known, err := tx.Meta(metaMasterKey); {
+	switch known, err := tx.Meta(store.MetaMasterKey); {
 	case errors.Is(err, store.ErrNotFound):
-		return tx.SetMeta(metaMasterKey, key.ID())
+		return tx.SetMeta(store.MetaMasterKey, key.ID())
 	case err != nil:
 		return err
 	case known != key.ID():
@@ -62,7 +59,7 @@ func claimKey(tx *store.Tx, file string, key sealed.Key) error {
 // knownKey is empty of a new database.
 func knownKey(ctx context.Context, db *store.DB) (id string, err error) {
 	err = db.Read(ctx, func(tx *store.Tx) error {
-		id, err = tx.Meta(metaMasterKey)
+		id, err = tx.Meta(store.MetaMasterKey)
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {

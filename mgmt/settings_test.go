@@ -63,7 +63,7 @@ func TestSettingsRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", ":1:1: the file is empty"},
 		{"unknown key", local + "datas: e\n", `:3:1: datas: is not a key; did you mean "data"?`},
-		{"unknown key inside", local + "api: { addres: x }\n", `:3:8: api.addres: is not a key; did you mean "address"?`},
+		{"unknown key inside", local + "api: { adddress: x }\n", `:3:8: api.adddress: is not a key; did you mean "address"?`},
 		{"wrong type", local + "events: { keep: 3 }\n", ":3:17: events.keep:"},
 		{"twice", local + "data: e\n", ":3:1: data: is given twice"},
 		{"no data", "gateways: { address: \"127.0.0.1:0\" }\n", "data: is missing"},

@@ -50,7 +50,7 @@ func commands() []command {
 	return []command{
 		devCommand(), gatewayCommand(), checkCommand(), inspectCommand(), testCommand(), routeCommand(), incidentCommand(),
 		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(),
-		managerCommand(),
+		managerCommand(), managerBackupCommand(), managerRestoreCommand(),
 		completionCommand(), versionCommand(),
 	}
 }

@@ -62,7 +62,22 @@ type dialect interface {
 
 // Open opens the database, makes or migrates its schema, and listens for what others write.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	db := &DB{log: o.Logger, now: o.Now, dialect: sqlite{}}
+	db, err := openPools(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.closePools())
+	}
+	listening, stop := context.WithCancel(context.Background())
+	db.stop = stop
+	db.stopped.Go(func() { db.listen(listening) })
+	return db, nil
+}
+
+// openPools opens the database as it is.
+func openPools(ctx context.Context, o Options) (*DB, error) {
+	db := &DB{log: o.Logger, now: o.Now, dialect: sqlite{}, wakes: newWakes()}
 	if db.log == nil {
 		db.log = zap.NewNop()
 	}
@@ -76,13 +91,6 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if db.readers, db.writers, err = db.dialect.open(ctx, o); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	if err := db.migrate(ctx); err != nil {
-		return nil, errors.Join(err, db.closePools())
-	}
-	listening, stop := context.WithCancel(context.Background())
-	db.stop = stop
-	db.wakes = newWakes()
-	db.stopped.Go(func() { db.listen(listening) })
 	return db, nil
 }
 

@@ -27,8 +27,14 @@ func SQLite(t *testing.T) func() *store.DB {
 // Postgres gives a function that opens a fresh database of a server that all tests of the process share. Without the programs of
 // PostgreSQL the test is skipped, and fails in CI.
 func Postgres(t *testing.T) func() *store.DB {
-	url := newDatabase(t)
-	return func() *store.DB { return open(t, store.Options{URL: url}) }
+	o := PostgresOptions(t)
+	return func() *store.DB { return open(t, o) }
+}
+
+// PostgresOptions name a fresh database, of which the schema is not there yet.
+func PostgresOptions(t *testing.T) store.Options {
+	t.Helper()
+	return store.Options{URL: newDatabase(t)}
 }
 
 func open(t *testing.T, o store.Options) *store.DB {

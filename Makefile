@@ -115,6 +115,10 @@ memory: setup ## the gateway's memory under ten thousand idle connections, slow 
 floods: setup ## flood a gateway over HTTP/2 in every way, a minute each, while a probe looks on
 	FLOOD_TIME=60s go test -count=1 -timeout 30m -v -run TestFloods ./proxy
 
+.PHONY: durability
+durability: setup ## kill managers at named steps, 1,000 on each database, and promote standbys 100 times, under publishes
+	DURABILITY=1000 go test -count=1 -timeout 2h -v -run '^(TestKills|TestStandbyPromoted)$$' ./mgmt/store
+
 .PHONY: peers-wire
 peers-wire: setup ## the cases of proxy/wiretest against other gateways that are installed, printed
 	go test -tags peers -count=1 -timeout 30m -v -run TestPeers ./proxy/wiretest

@@ -17,6 +17,7 @@ type metrics struct {
 	outboxWaiting prometheus.Gauge
 	outboxAge     prometheus.Gauge
 	outboxWritten *prometheus.CounterVec
+	anchored      prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer, version string) *metrics {
@@ -31,11 +32,14 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 			Name: "gatehouse_manager_outbox_writes_total", Help: "Writes to the bucket, by result: written, there (it was), older (the bucket is ahead) or error.",
 		}, []string{"result"}),
 	}
+	m.anchored = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gatehouse_manager_audit_anchored_timestamp_seconds", Help: "When this manager last saw the head of the audit log in its anchor; 0 before the first time.",
+	})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "gatehouse_manager_info", Help: "Always 1; the label is the version.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	r.MustRegister(m.outboxWaiting, m.outboxAge, m.outboxWritten, info)
+	r.MustRegister(m.outboxWaiting, m.outboxAge, m.outboxWritten, m.anchored, info)
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
 	"gatehouse/rules/sealed"
 )
@@ -30,8 +31,8 @@ func Backup(ctx context.Context, settings Settings, file string) (header store.B
 	return header, rows, syncDir(filepath.Dir(file))
 }
 
-// Restore fills the empty database of the settings from a backup, and raises the epoch above the backup's, above the one that is given, and
-// above that of every restore before: a gateway that has served what was published after the backup takes what is published now.
+// Restore fills the empty database of the settings from a backup, and raises the epoch above the backup's, the bucket's, the one that is
+// given, and that of every restore before: a gateway that has served what was published after the backup takes what is published now.
 func Restore(ctx context.Context, settings Settings, file string, above uint64) (header store.BackupHeader, epoch uint64, err error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -41,7 +42,8 @@ func Restore(ctx context.Context, settings Settings, file string, above uint64) 
 	if header, err = store.ReadBackupHeader(f); err != nil {
 		return header, 0, fmt.Errorf("%s: %w", file, err)
 	}
-	if err := rightKey(settings.KeyFile, header.MasterKey); err != nil {
+	vault, err := rightKey(settings.KeyFile, header.MasterKey)
+	if err != nil {
 		return header, 0, err
 	}
 	o, err := storeOptions(settings)
@@ -49,8 +51,12 @@ func Restore(ctx context.Context, settings Settings, file string, above uint64) 
 		return header, 0, err
 	}
 	header, err = store.Restore(ctx, o, f, func(tx *store.Tx, h store.BackupHeader) error {
+		there, err := bucketEpoch(tx, vault, settings)
+		if err != nil {
+			return err
+		}
 		// The time is above the epoch of every restore before this one, whether its revisions can still be seen or not.
-		seen := max(h.Epoch, above, uint64(tx.Now().Unix())) //nolint:gosec // after 1970
+		seen := max(h.Epoch, there, above, uint64(tx.Now().Unix())) //nolint:gosec // after 1970
 		if _, err := tx.RaiseEpoch(seen); err != nil {
 			return err
 		}
@@ -62,18 +68,16 @@ func Restore(ctx context.Context, settings Settings, file string, above uint64) 
 	return header, epoch, err
 }
 
-// rightKey refuses a key that the secrets of a backup are not sealed with.
-func rightKey(file, want string) error {
+// rightKey gives the vault of the key that the secrets of a backup are sealed with, and refuses another one.
+func rightKey(file, want string) (*secret.Vault, error) {
 	key, err := sealed.ReadKey(file)
 	switch {
-	case want == "":
-		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("key_file %s is missing: the backup needs key %s, which no backup holds; put the copy of that file there first", file, want)
+		return nil, fmt.Errorf("key_file %s is missing: the backup needs key %s, which no backup holds; put the copy of that file there first", file, want)
 	case err != nil:
-		return fmt.Errorf("key_file: %w", err)
+		return nil, fmt.Errorf("key_file: %w", err)
 	case key.ID() != want:
-		return fmt.Errorf("key_file %s holds key %s, and the backup was made with key %s: put the copy of that file there first", file, key.ID(), want)
+		return nil, fmt.Errorf("key_file %s holds key %s, and the backup was made with key %s: put the copy of that file there first", file, key.ID(), want)
 	}
-	return nil
+	return secret.New(key), nil
 }

@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
+	"gatehouse/rules/revision"
 )
 
 // Options are what a manager is started with.
@@ -38,11 +39,13 @@ type Server struct {
 	metrics *metrics
 	db      *store.DB
 	vault   *secret.Vault
+	key     revision.PrivateKey // that signs
 	// holder names this process among the managers of one database.
 	holder string
 
 	api, admin listener
 
+	starts     []func(context.Context) // what runs in the background from Start to Stop
 	ready      atomic.Bool
 	failed     chan error
 	background sync.WaitGroup
@@ -67,6 +70,14 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.metrics = newMetrics(registry, opts.Version)
 	if s.db, s.vault, err = open(ctx, opts.Settings, s.log, opts.Now); err != nil {
 		return nil, err
+	}
+	if s.key, err = signingKey(ctx, s.db, s.vault); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{s.startOutbox, s.startAnchor} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.listen(registry); err != nil {
 		return nil, err
@@ -122,8 +133,14 @@ func (s *Server) listen(gatherer prometheus.Gatherer) error {
 	return err
 }
 
+// onStart has work done in the background from Start to Stop.
+func (s *Server) onStart(work func(context.Context)) { s.starts = append(s.starts, work) }
+
 // Start serves until Stop.
 func (s *Server) Start() {
+	for _, work := range s.starts {
+		s.background.Go(func() { work(s.stopping) })
+	}
 	s.serve("api", s.api)
 	s.serve("admin", s.admin)
 	s.ready.Store(true)

@@ -12,11 +12,26 @@ import (
 
 // Depot is the depot of revisions within the transaction: what is published in it is there with everything else that the
 // transaction does, or not at all. What it writes also goes to the outbox, if there is a bucket.
-func (tx *Tx) Depot() revision.Depot { return depot{tx} }
+func (tx *Tx) Depot() Depot { return Depot{tx} }
 
-type depot struct{ tx *Tx }
+// Depot is a revision.Depot in the database.
+type Depot struct{ tx *Tx }
 
-func (d depot) Get(_ context.Context, name string, most int64) (data []byte, tag string, err error) {
+// Groups are those that have a head.
+func (d Depot) Groups() (groups []string, err error) {
+	err = d.tx.Query(func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		groups = append(groups, strings.TrimSuffix(name, headSuffix))
+		return err
+	}, "SELECT name FROM depot WHERE name LIKE $1 ORDER BY name", "%"+headSuffix)
+	return groups, err
+}
+
+const headSuffix = "/head.json"
+
+// Get implements revision.Depot.
+func (d Depot) Get(_ context.Context, name string, most int64) (data []byte, tag string, err error) {
 	err = d.tx.Get(Row(&data, &tag), "SELECT data, tag FROM depot WHERE name = $1", name)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -29,7 +44,8 @@ func (d depot) Get(_ context.Context, name string, most int64) (data []byte, tag
 	return data, tag, nil
 }
 
-func (d depot) Create(_ context.Context, name string, data []byte) error {
+// Create implements revision.Depot.
+func (d Depot) Create(_ context.Context, name string, data []byte) error {
 	n, err := d.tx.Exec("INSERT INTO depot (name, tag, data, at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING",
 		name, revision.HashOf(data).String(), data, d.tx.now)
 	if err == nil && n == 0 {
@@ -41,7 +57,8 @@ func (d depot) Create(_ context.Context, name string, data []byte) error {
 	return d.send(name, false)
 }
 
-func (d depot) Replace(ctx context.Context, name, tag string, data []byte) error {
+// Replace implements revision.Depot.
+func (d Depot) Replace(ctx context.Context, name, tag string, data []byte) error {
 	if tag == "" {
 		if err := d.Create(ctx, name, data); err != nil {
 			return err
@@ -63,7 +80,7 @@ func (d depot) Replace(ctx context.Context, name, tag string, data []byte) error
 const OutboxTopic = "outbox"
 
 // send has an object written to the bucket, if there is one.
-func (d depot) send(name string, head bool) error {
+func (d Depot) send(name string, head bool) error {
 	bucket, err := d.tx.Meta(metaBucket)
 	if errors.Is(err, ErrNotFound) || err == nil && bucket == "" {
 		return nil
@@ -71,7 +88,7 @@ func (d depot) send(name string, head bool) error {
 	if err != nil {
 		return err
 	}
-	head = head || strings.HasSuffix(name, "/head.json")
+	head = head || strings.HasSuffix(name, headSuffix)
 	if _, err := d.tx.Exec("INSERT INTO outbox (id, name, head, at) VALUES ($1, $2, $3, $4)", NewID("out", d.tx.now), name, head, d.tx.now); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}

@@ -36,15 +36,14 @@ CREATE TABLE audit_head ( -- one row, locked by whoever appends
 INSERT INTO audit_head (id, seq, hash) VALUES (1, 0, '');
 
 CREATE TABLE idempotency (
-    actor    TEXT NOT NULL,
-    key      TEXT NOT NULL,
-    request  TEXT NOT NULL, -- hash of method, path and body
-    status   BIGINT NOT NULL,
-    headers  TEXT NOT NULL, -- JSON
-    body     {{bytes}} NOT NULL,
-    at       BIGINT NOT NULL,
+    actor   TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    request TEXT NOT NULL, -- hash of method, path, query and body
+    reply   {{bytes}} NOT NULL,
+    at      BIGINT NOT NULL,
     PRIMARY KEY (actor, key)
 );
+CREATE INDEX idempotency_at ON idempotency (at);
 
 -- The depot of revisions: objects that never change, and heads that do.
 CREATE TABLE depot (

@@ -1,0 +1,6 @@
+package api
+
+// allRoutes declares every route, subject by subject.
+func (a *API) allRoutes() {
+	a.describe()
+}

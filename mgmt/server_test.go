@@ -2,16 +2,26 @@ package mgmt
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap/zaptest"
 
 	"gatehouse/mgmt/store"
+	"gatehouse/mgmt/store/storetest"
+	"gatehouse/rules/revision"
 	"gatehouse/rules/sealed"
 )
 
@@ -141,5 +151,125 @@ func TestSecondKey(t *testing.T) {
 	err = db.Write(t.Context(), func(tx *store.Tx) error { return claimKey(tx, "other.key", sealed.NewKey()) })
 	if err == nil || !strings.Contains(err.Error(), "copy its key file here") {
 		t.Errorf("a second key: %v", err)
+	}
+}
+
+// TestTwoManagers has two managers on one PostgreSQL: what either publishes is in the bucket, and when one ends the other carries on.
+func TestTwoManagers(t *testing.T) {
+	settings := testSettings(t)
+	settings.Bucket, settings.Database.URL = t.TempDir(), storetest.PostgresOptions(t).URL
+	first := startServer(t, settings)
+	second := startServer(t, settings)
+	if first.key.Public().String() != second.key.Public().String() {
+		t.Error("the managers sign with different keys")
+	}
+	inBucket := func(number uint64) {
+		t.Helper()
+		r := revision.Reader{Depot: revision.Dir(settings.Bucket), Stack: settings.Stack, Group: "edge", Keys: []revision.PublicKey{first.key.Public()}}
+		waitFor(t, "the bucket has the revision", func() bool {
+			head, err := r.Head(t.Context())
+			return err == nil && head.Order.Number == number
+		})
+	}
+	publish(t, first, 1, 1)
+	inBucket(1)
+	publish(t, second, 1, 2)
+	inBucket(2)
+	if err := first.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	start := time.Now()
+	publish(t, second, 1, 3)
+	inBucket(3)
+	if took := time.Since(start); took > 9*time.Second {
+		t.Errorf("the second manager needed %v to take over", took)
+	}
+}
+
+// TestAPITLS serves the API with a certificate from files, and takes up another one while it runs.
+func TestAPITLS(t *testing.T) {
+	settings := testSettings(t)
+	dir := t.TempDir()
+	settings.API.CertFile, settings.API.KeyFile = filepath.Join(dir, "api.pem"), filepath.Join(dir, "api.key")
+	if _, err := New(t.Context(), Options{Settings: settings, Logger: zaptest.NewLogger(t)}); err == nil {
+		t.Fatal("it starts without its certificate")
+	}
+	writeCertificate(t, settings.API, "one.example")
+	s := startServer(t, settings)
+	if r, err := http.Get("http://" + s.APIAddr().String() + "/"); err == nil {
+		r.Body.Close()
+		if r.StatusCode != http.StatusBadRequest {
+			t.Errorf("plain HTTP is answered with %d", r.StatusCode)
+		}
+	}
+	if got := servedName(t, s.APIAddr().String()); got != "one.example" {
+		t.Errorf("the certificate is of %s", got)
+	}
+	certificate, err := serverTLS(settings.API.CertFile, settings.API.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func() string {
+		t.Helper()
+		c, err := certificate.GetCertificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Leaf.DNSNames[0]
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(settings.API.CertFile, old, old); err != nil {
+		t.Fatal(err)
+	}
+	files := &fileCertificate{certFile: settings.API.CertFile, keyFile: settings.API.KeyFile}
+	if err := files.load(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings.API.CertFile, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files.looked = time.Time{}
+	if c := files.get(); c.Leaf.DNSNames[0] != "one.example" {
+		t.Error("a half-written certificate took effect")
+	}
+	writeCertificate(t, settings.API, "two.example")
+	files.looked = time.Time{}
+	if c := files.get(); c.Leaf.DNSNames[0] != "two.example" {
+		t.Errorf("after a new certificate it serves %s", c.Leaf.DNSNames)
+	}
+	if get() != "one.example" {
+		t.Error("the files are looked at with every handshake")
+	}
+}
+
+func servedName(t *testing.T, address string) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the test looks at what is served
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].DNSNames[0]
+}
+
+func writeCertificate(t *testing.T, to APISettings, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{to.KeyFile: {Type: "PRIVATE KEY", Bytes: private}, to.CertFile: {Type: "CERTIFICATE", Bytes: der}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -25,6 +26,9 @@ func TestBackup(t *testing.T) {
 		s := newSite(t)
 		s.use(db)
 		s.publish(db, 1, "one")
+		if _, err := db.Acquire(t.Context(), "outbox", "before", time.Hour); err != nil {
+			t.Fatal(err)
+		}
 		write(t, db, func(tx *store.Tx) error {
 			if _, err := tx.RaiseEpoch(6); err != nil {
 				return err

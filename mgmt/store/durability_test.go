@@ -157,7 +157,7 @@ func TestKills(t *testing.T) {
 			acknowledged, counts := uint64(0), map[string]int{}
 			for n := range durabilityKills(t) {
 				c := child{
-					URL: o.URL, File: o.File, Bucket: string(s.bucket), Key: string(pem),
+					URL: o.URL, File: o.File, Bucket: s.dir, Key: string(pem),
 					First: acknowledged + 1, Step: killSteps[n%len(killSteps)], After: random.IntN(6),
 				}
 				acknowledged = c.start(t, acknowledged, time.Duration(random.IntN(150))*time.Millisecond)

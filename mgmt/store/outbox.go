@@ -22,8 +22,6 @@ import (
 type Outbox struct {
 	DB     *DB
 	Bucket revision.Depot
-	// Name tells one bucket from another: with another name, everything is carried again.
-	Name   string
 	Holder string
 	Stack  string
 	// Keys are those of which one has signed what is in the bucket.
@@ -33,6 +31,8 @@ type Outbox struct {
 	Wrote func(OutboxResult)
 	// Step, if it is set, is called at named places; tests end the process there.
 	Step func(name string)
+
+	lease Lease // the last
 }
 
 // OutboxResult is how one write to the bucket ended.
@@ -80,8 +80,9 @@ const (
 
 const outboxLeaseName = "outbox"
 
-// Run carries until ctx ends, while it has the lease.
+// Run carries until ctx ends, while it has the lease, which it gives back then.
 func (o *Outbox) Run(ctx context.Context) {
+	defer o.release(context.WithoutCancel(ctx))
 	wait := outboxFirst
 	for ctx.Err() == nil {
 		woken := o.DB.Wake(OutboxTopic)
@@ -106,6 +107,16 @@ func (o *Outbox) Run(ctx context.Context) {
 	}
 }
 
+// release lets another manager carry at once.
+func (o *Outbox) release(ctx context.Context) {
+	if o.lease.Token == 0 {
+		return
+	}
+	if err := o.DB.Release(ctx, o.lease); err != nil {
+		o.Log.Warn("give the lease back", zap.Error(err))
+	}
+}
+
 // Carry takes the lease and empties the outbox.
 func (o *Outbox) Carry(ctx context.Context) error {
 	for {
@@ -113,6 +124,7 @@ func (o *Outbox) Carry(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		o.lease = lease
 		rows, err := o.next(ctx)
 		if err != nil || len(rows) == 0 {
 			return err

@@ -20,7 +20,8 @@ import (
 type site struct {
 	t      *testing.T
 	key    revision.PrivateKey
-	bucket revision.Dir
+	bucket revision.Depot
+	dir    string // of the bucket, if it is one
 }
 
 func newSite(t *testing.T) *site {
@@ -29,12 +30,13 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{t, key, revision.Dir(t.TempDir())}
+	dir := t.TempDir()
+	return &site{t, key, revision.Dir(dir), dir}
 }
 
 func (s *site) outbox(db *store.DB, holder string) *store.Outbox {
 	return &store.Outbox{
-		DB: db, Bucket: s.bucket, Name: string(s.bucket), Holder: holder, Stack: "test", Log: zaptest.NewLogger(s.t),
+		DB: db, Bucket: s.bucket, Holder: holder, Stack: "test", Log: zaptest.NewLogger(s.t),
 		Keys: func(context.Context) ([]revision.PublicKey, error) { return []revision.PublicKey{s.key.Public()}, nil },
 	}
 }
@@ -72,7 +74,7 @@ func (s *site) want(number uint64, text string) {
 
 func (s *site) use(db *store.DB) {
 	s.t.Helper()
-	if err := db.UseBucket(s.t.Context(), string(s.bucket)); err != nil {
+	if err := db.UseBucket(s.t.Context(), "test:"+s.dir); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -172,46 +174,50 @@ func (f failing) Replace(ctx context.Context, name, tag string, data []byte) err
 // TestOutboxPaused stops a holder of the lease at each place, lets another one carry a later revision, and goes on.
 func TestOutboxPaused(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
-		for _, place := range []string{"before the bucket", "before the head", "after the bucket"} {
-			t.Run(place, func(t *testing.T) {
-				s, db := newSite(t), open()
-				s.use(db)
-				s.publish(db, 1, "one")
-				paused := s.outbox(db, "a")
-				done := false
-				paused.Step = func(name string) {
-					if name != place || done {
-						return
-					}
-					done = true
-					write(t, db, func(tx *store.Tx) error {
-						_, err := tx.Exec("UPDATE leases SET until = 1")
-						return err
-					})
-					s.publish(db, 2, "two")
-					if err := s.outbox(db, "b").Carry(t.Context()); err != nil {
-						t.Error(err)
-					}
-					s.want(2, "two")
+		testOutboxPaused(t, open, newSite)
+	})
+}
+
+func testOutboxPaused(t *testing.T, open func() *store.DB, newSite func(*testing.T) *site) {
+	for _, place := range []string{"before the bucket", "before the head", "after the bucket"} {
+		t.Run(place, func(t *testing.T) {
+			s, db := newSite(t), open()
+			s.use(db)
+			s.publish(db, 1, "one")
+			paused := s.outbox(db, "a")
+			done := false
+			paused.Step = func(name string) {
+				if name != place || done {
+					return
 				}
-				if err := paused.Carry(t.Context()); err == nil {
-					t.Error("the old holder noticed nothing")
-				}
-				if !done {
-					t.Error("it was never there")
+				done = true
+				write(t, db, func(tx *store.Tx) error {
+					_, err := tx.Exec("UPDATE leases SET until = 1")
+					return err
+				})
+				s.publish(db, 2, "two")
+				if err := s.outbox(db, "b").Carry(t.Context()); err != nil {
+					t.Error(err)
 				}
 				s.want(2, "two")
-				write(t, db, func(tx *store.Tx) error {
-					for _, table := range []string{"depot", "outbox", "leases"} {
-						if _, err := tx.Exec("DELETE FROM " + table); err != nil {
-							return err
-						}
+			}
+			if err := paused.Carry(t.Context()); err == nil {
+				t.Error("the old holder noticed nothing")
+			}
+			if !done {
+				t.Error("it was never there")
+			}
+			s.want(2, "two")
+			write(t, db, func(tx *store.Tx) error {
+				for _, table := range []string{"depot", "outbox", "leases"} {
+					if _, err := tx.Exec("DELETE FROM " + table); err != nil {
+						return err
 					}
-					return tx.SetMeta("bucket", "")
-				})
+				}
+				return tx.SetMeta("bucket", "")
 			})
-		}
-	})
+		})
+	}
 }
 
 // TestOutboxAhead carries from a database that was put back: the bucket stays where it is.
@@ -256,7 +262,7 @@ func TestOutboxForeign(t *testing.T) {
 		t.Errorf("over somebody else's head: %v", err)
 	}
 	other.want(7, "theirs")
-	if err := os.Remove(filepath.Join(string(s.bucket), "edge", "head.json")); err != nil {
+	if err := os.Remove(filepath.Join(s.dir, "edge", "head.json")); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.outbox(db, "a").Carry(t.Context()); err != nil {

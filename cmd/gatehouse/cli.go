@@ -50,6 +50,7 @@ func commands() []command {
 	return []command{
 		devCommand(), gatewayCommand(), checkCommand(), inspectCommand(), testCommand(), routeCommand(), incidentCommand(),
 		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(),
+		revisionBuildCommand(), revisionKeyCommand(),
 		managerCommand(), managerBackupCommand(), managerRestoreCommand(),
 		completionCommand(), versionCommand(),
 	}

@@ -24,13 +24,27 @@ import (
 func gatewayCommand() command {
 	return command{
 		name:     "gateway",
-		synopsis: "-config PATH [flags]",
-		short:    "serve traffic by a configuration file",
+		synopsis: "-config PATH | -manager URL | -revisions PLACE [flags]",
+		short:    "serve traffic by a configuration file, or by a manager's revisions",
 		long: `
-The gateway reads the configuration, binds its listeners and serves. It reads the configuration again on SIGHUP and
+With -config the gateway reads the configuration, binds its listeners and serves. It reads the configuration again on SIGHUP and
 when one of its files changes: everything is built and self-tested beside the old, then swapped in one step; a bad
-file changes nothing and says why. On SIGTERM readiness fails first, traffic is served for the drain delay, then
-connections are closed as they become idle.
+file changes nothing and says why. s3://BUCKET/FILE.yaml is looked at once a minute, and with -state-dir the last good one is
+kept on disk. On SIGTERM readiness fails first, traffic is served for the drain delay, then connections are closed as they
+become idle.
+
+With -manager it joins a manager and serves the signed revisions of its group:
+
+    gatehouse gateway -manager https://manager.example.com:9443 -join token -join-token-file token -state-dir /var/lib/gatehouse
+
+The token says which manager is trusted; without one, -manager-ca and -revision-key do. The certificate that it gets, the last good
+revision and what is on trial are kept in -state-dir, from which it starts while the manager is away; so does a new one from
+-revisions, a bucket or directory, with -group and -revision-key. -revisions alone serves what gatehouse revision build wrote. Nothing
+is served that no trusted key has signed, that is older than what was served, or that this gateway has not proven itself; what
+is refused is reported, and what was served stays.
+
+Sealed certificates are opened with the key of the group, which the manager gives; to start an HTTPS listener while it is
+away, the gateway needs its own copy: -secret-key-file, or the systemd credential gatehouse-group-key.
 
 Access records and events go where logs: says; the gateway's own log goes to stderr.
 
@@ -47,23 +61,34 @@ and gatehouse_shed_total counts it.`,
 			timeout := flags.Duration("drain-timeout", 30*time.Second, "how long requests may take to end after that")
 			samples := sampleFlags(flags)
 			admission := admissionFlags(flags)
+			fleet := fleetFlags(flags)
 			log := logFlags(flags, "info", "json")
 			return func(ctx context.Context, args []string) error {
 				if len(args) == 1 && (*path == "" || c.fromEnv["config"]) {
 					*path, args = args[0], nil
 				}
-				if *path == "" || len(args) > 0 {
-					return usagef("-config PATH is required, and nothing else")
+				if len(args) > 0 || *path == "" && !fleet.given() {
+					return usagef("one of -config PATH, -manager URL and -revisions PLACE is required, and no arguments")
+				}
+				if fleet.given() && *path != "" {
+					return usagef("-config and -manager or -revisions say two different things to serve; give one")
 				}
 				logger, err := log.build(c.stderr)
 				if err != nil {
 					return err
 				}
-				return c.serve(ctx, proxy.Options{
-					Load:   func() (*config.Loaded, error) { return loadConfig(*path) },
+				o := proxy.Options{
 					Logger: logger, Stdout: c.stdout, DrainDelay: *delay, DrainTimeout: *timeout, Version: version(),
 					Sample: samples.share, Spool: samples.spool, Admission: *admission,
-				}, nil)
+				}
+				switch {
+				case fleet.given():
+					return c.serveManaged(ctx, fleet, o)
+				case isRemote(*path):
+					return c.servePolled(ctx, *path, fleet, o)
+				}
+				o.Load = func() (*config.Loaded, error) { return fleet.config().Load(*path) }
+				return c.serve(ctx, o, nil)
 			}
 		},
 	}

@@ -16,12 +16,19 @@ const BundleMain = "gatehouse.yaml"
 // configuration, of the group's listeners and applications alone, and the files that it names. An empty group, in a
 // configuration that has none, is all of it.
 //
+// A policy that names no release of the core rule set gets the newest: a bundle means the same wherever it is loaded.
+//
 // Certificates stay where they are: their files are named as they were, and read on the gateway. No private key is in a
 // bundle.
 func (l *Loaded) Bundle(group string) (files map[string][]byte, err error) {
 	c := clone(reflect.ValueOf(l.Config)).Interface().(*Config)
 	if err := c.narrow(group); err != nil {
 		return nil, err
+	}
+	for i := range c.Policies {
+		if crs := &c.Policies[i].CRS; crs.Version == "" {
+			crs.Version = l.newest
+		}
 	}
 	files = make(map[string][]byte)
 	certificates := c.Certificates
@@ -35,6 +42,18 @@ func (l *Loaded) Bundle(group string) (files map[string][]byte, err error) {
 	c.Certificates = certificates
 	files[BundleMain] = Print(c)
 	return files, nil
+}
+
+// Releases are the releases of the core rule set that policies name, sorted.
+func (c *Config) Releases() []string {
+	var out []string
+	for i := range c.Policies {
+		if v := c.Policies[i].CRS.Version; v != "" && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // bundleName is the name of a file in a bundle: its own one, and in front of it what tells it from others of that name.

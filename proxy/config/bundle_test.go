@@ -139,3 +139,23 @@ func TestBundleStaysInside(t *testing.T) {
 		t.Error("a bundle without a configuration is loaded")
 	}
 }
+
+// TestBundlePinsReleases: a bundle names the release that was the newest where it was made.
+func TestBundlePinsReleases(t *testing.T) {
+	text := []byte("applications: [{ name: shop, hosts: [a], upstream: 'http://shop.internal' }]\n")
+	l, err := Options{CRSVersions: []string{"4.25.0", "4.22.0"}}.LoadBytes("g.yaml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := l.Bundle("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := Options{CRSVersions: []string{"4.30.0", "4.25.0"}}.LoadBundle("/revision", files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := later.Config.Releases(); !slices.Equal(got, []string{"4.25.0"}) {
+		t.Errorf("it needs %v", got)
+	}
+}

@@ -61,6 +61,7 @@ type Loaded struct {
 	blocks   map[string]block
 	contents map[string][]byte
 	secrets  map[string][]byte
+	newest   string // release of the core rule set, empty if none is known
 	now      func() time.Time
 }
 
@@ -174,6 +175,9 @@ func (l *loader) finish() (*Loaded, error) {
 		secrets:  l.secrets,
 		Revision: l.opts.Revision,
 		now:      l.opts.Now,
+	}
+	if len(l.opts.CRSVersions) > 0 {
+		out.newest = l.opts.CRSVersions[0]
 	}
 	out.Digest = digest(out)
 	return out, nil

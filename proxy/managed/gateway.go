@@ -38,6 +38,7 @@ type Gateway struct {
 	offers    offers
 	renewNow  chan struct{}
 	reportNow chan struct{}
+	lookNow   chan struct{} // at the bucket
 	joined    chan struct{} // closed when there is an identity
 
 	mu       sync.Mutex // guards what follows
@@ -57,7 +58,7 @@ type Gateway struct {
 func New(o Options) (_ *Gateway, err error) {
 	g := &Gateway{
 		options: o, log: o.Logger.Named("managed"), times: o.Times.complete(), boot: rand.Text(), started: time.Now(),
-		offers: newOffers(), renewNow: make(chan struct{}, 1), reportNow: make(chan struct{}, 1),
+		offers: newOffers(), renewNow: make(chan struct{}, 1), reportNow: make(chan struct{}, 1), lookNow: make(chan struct{}, 1),
 		ready: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if err := o.check(); err != nil {
@@ -77,6 +78,9 @@ func New(o Options) (_ *Gateway, err error) {
 	managers, err := parseManagers(o.Managers)
 	if err != nil {
 		return nil, err
+	}
+	if o.Times.Bucket <= 0 && len(managers) == 0 {
+		g.times.Bucket = aloneBucket
 	}
 	g.client = &client{managers: managers, times: g.times}
 	id, err := loadIdentity(g.dir)
@@ -257,12 +261,16 @@ func (g *Gateway) Server() *proxy.Server { return g.server.Load() }
 // Ready is closed when traffic is served.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
-// Hangup reloads what is served, as SIGHUP does, and tries again what was refused.
+// Hangup reloads what is served, as SIGHUP does, looks at the bucket, and tries again what was refused.
 func (g *Gateway) Hangup() {
 	if s := g.server.Load(); s != nil {
 		s.Hangup()
 	}
 	g.offers.again(g.server.Load() == nil)
+	select {
+	case g.lookNow <- struct{}{}:
+	default:
+	}
 }
 
 // Run joins if that is to be done, and serves until ctx ends. Its error is nil then; another error says why it cannot go on.

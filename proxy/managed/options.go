@@ -74,11 +74,14 @@ type Times struct {
 	Least      time.Duration // between polls that did not wait; 1 s
 	Backoff    time.Duration // the first; 1 s, twice as long each time, up to MaxBackoff
 	MaxBackoff time.Duration // 30 s
-	Bucket     time.Duration // between looks at the bucket; 60 s
+	Bucket     time.Duration // between looks at the bucket; 60 s, 15 s without a manager
 	Report     time.Duration // between reports until the manager says; 30 s
 	Retry      time.Duration // of what was refused; 5 min
 	Second     time.Duration // of traffic on trial; 1 s
 }
+
+// aloneBucket is how long a gateway without a manager waits between looks at the bucket: it hears of revisions nowhere else.
+const aloneBucket = 15 * time.Second
 
 // defaultTrial is how long a revision is on trial that no manager speaks of.
 const defaultTrial = 60 * time.Second

@@ -138,6 +138,7 @@ func (g *Gateway) watchBucket(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-g.lookNow:
 		case <-time.After(d):
 		}
 	}

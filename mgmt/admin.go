@@ -35,6 +35,9 @@ func newMetrics(r prometheus.Registerer, version string) *metrics {
 	m.anchored = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "gatehouse_manager_audit_anchored_timestamp_seconds", Help: "When this manager last saw the head of the audit log in its anchor; 0 before the first time.",
 	})
+	for _, result := range []store.OutboxResult{store.OutboxWritten, store.OutboxThere, store.OutboxOlder, store.OutboxError} {
+		m.outboxWritten.WithLabelValues(string(result))
+	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "gatehouse_manager_info", Help: "Always 1; the label is the version.", ConstLabels: prometheus.Labels{"version": version},
 	})

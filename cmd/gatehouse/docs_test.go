@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,13 +95,18 @@ type pageRun struct {
 func newPageRun(t *testing.T, path string) *pageRun {
 	r := &pageRun{t: t, dir: t.TempDir(), addresses: map[string]string{}}
 	r.env = append(os.Environ(), "PATH="+path+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for name, flag := range map[string]string{"127.0.0.1:8080": "LISTEN", "127.0.0.1:9081": "ADMIN", "127.0.0.1:9082": "SHOP"} {
+	for name, flag := range map[string]string{
+		"127.0.0.1:8080": "LISTEN", "127.0.0.1:9081": "ADMIN", "127.0.0.1:9082": "SHOP",
+		"127.0.0.1:9080": "", "127.0.0.1:9443": "", "127.0.0.1:9083": "",
+	} {
 		address, err := freeAddress()
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.addresses[name] = address
-		r.env = append(r.env, "GATEHOUSE_"+flag+"="+address)
+		if flag != "" {
+			r.env = append(r.env, "GATEHOUSE_"+flag+"="+address)
+		}
 	}
 	return r
 }
@@ -192,7 +198,7 @@ func (r *pageRun) shell(b fenced) string {
 	return ""
 }
 
-// background starts a gateway and waits until it is ready.
+// background starts a gateway, or what else says at an address (background=ADDRESS) that it is ready, and waits until it is.
 func (r *pageRun) background(b fenced) {
 	r.t.Helper()
 	cmd := exec.Command("sh", "-euc", "exec "+r.local(b.text))
@@ -210,7 +216,7 @@ func (r *pageRun) background(b fenced) {
 			r.t.Errorf("line %d: %v\n%s", b.line, err, out.String())
 		}
 	})
-	ready := fenced{words: map[string]string{}, text: "gatehouse healthcheck -url http://127.0.0.1:9081/readyz"}
+	ready := fenced{words: map[string]string{}, text: "gatehouse healthcheck -url http://" + cmp.Or(b.words["background"], "127.0.0.1:9081") + "/readyz"}
 	if !r.again(func() string { return r.shell(ready) }) {
 		r.t.Fatalf("line %d: not ready: %s", b.line, r.output)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap/zaptest"
 
@@ -218,6 +219,35 @@ func testOutboxPaused(t *testing.T, open func() *store.DB, newSite func(*testing
 			})
 		})
 	}
+}
+
+// TestOutboxFence takes the lease away between a write and its row: the row stays for the new holder.
+func TestOutboxFence(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		s, db := newSite(t), open()
+		s.use(db)
+		s.publish(db, 1, "one")
+		before := s.waiting(db)
+		o := s.outbox(db, "a")
+		o.Step = func(name string) {
+			if name != "after the bucket" {
+				return
+			}
+			write(t, db, func(tx *store.Tx) error {
+				_, err := tx.Exec("UPDATE leases SET until = 1")
+				return err
+			})
+			if _, err := db.Acquire(t.Context(), "outbox", "b", time.Minute); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := o.Carry(t.Context()); !errors.Is(err, store.ErrLeaseLost) {
+			t.Errorf("the old holder: %v", err)
+		}
+		if after := s.waiting(db); after != before {
+			t.Errorf("%d objects wait, not %d", after, before)
+		}
+	})
 }
 
 // TestOutboxAhead carries from a database that was put back: the bucket stays where it is.

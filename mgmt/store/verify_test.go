@@ -176,15 +176,15 @@ func TestAnchors(t *testing.T) {
 			if _, err := l.verify(); err != nil {
 				t.Error(err)
 			}
-			if _, err := store.VerifyAudit(none, [][]byte{heads[0]}, "other", []revision.PublicKey{l.key.Public()}); err == nil {
-				t.Error("a head of another installation counts")
+			if _, err := store.VerifyAudit(none, [][]byte{heads[0]}, "other", []revision.PublicKey{l.key.Public()}); err == nil || !strings.Contains(err.Error(), "head 1 of the anchor") {
+				t.Errorf("a head of another installation counts: %v", err)
 			}
 			other, _ := revision.NewPrivateKey()
-			if _, err := store.VerifyAudit(none, heads, "test", []revision.PublicKey{other.Public()}); err == nil {
-				t.Error("a head that nobody trusted has signed counts")
+			if _, err := store.VerifyAudit(none, heads, "test", []revision.PublicKey{other.Public()}); err == nil || !strings.Contains(err.Error(), "head 1 of the anchor") {
+				t.Errorf("a head that nobody trusted has signed counts: %v", err)
 			}
-			if _, err := store.VerifyAudit(none, [][]byte{bytes.Replace(heads[0], []byte("number 4"), []byte("number 3"), 1)}, "test", []revision.PublicKey{l.key.Public()}); err == nil {
-				t.Error("a head that was edited counts")
+			if _, err := store.VerifyAudit(none, [][]byte{bytes.Replace(heads[0], []byte("number 4"), []byte("number 3"), 1)}, "test", []revision.PublicKey{l.key.Public()}); err == nil || !strings.Contains(err.Error(), "head 1 of the anchor") {
+				t.Errorf("a head that was edited counts: %v", err)
 			}
 		})
 	}

@@ -120,20 +120,15 @@ func publishOnce(ctx context.Context, db *store.DB, key revision.PrivateKey, n u
 		return err
 	}
 	return db.Write(ctx, func(tx *store.Tx) error {
-		added, err := tx.Exec(`INSERT INTO idempotency (actor, key, request, status, headers, body, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (actor, key) DO NOTHING`, "user:ann", fmt.Sprint(n), "publish", 200, "{}", []byte("{}"), tx.Now())
-		if err != nil || added == 0 {
-			return err // it was done: the answer is given again
-		}
-		p := revision.Publisher{Depot: tx.Depot(), Stack: "test", Group: "edge", Signers: []revision.Signer{key}}
-		if err := p.Publish(tx.Context(), built, revision.Order{Epoch: 1, Number: n}); err != nil {
-			return err
-		}
-		if err := tx.Audit("user:ann", "revision.publish", fmt.Sprint("revisions/", n), nil); err != nil {
-			return err
-		}
+		_, _, err := tx.Idempotent(store.Request{Actor: "user:ann", Key: fmt.Sprint(n), Hash: "publish"}, func() ([]byte, error) {
+			p := revision.Publisher{Depot: tx.Depot(), Stack: "test", Group: "edge", Signers: []revision.Signer{key}}
+			if err := p.Publish(tx.Context(), built, revision.Order{Epoch: 1, Number: n}); err != nil {
+				return nil, err
+			}
+			return []byte("{}"), tx.Audit("user:ann", "revision.publish", fmt.Sprint("revisions/", n), nil)
+		})
 		at(stepBeforeCommit)
-		return nil
+		return err
 	})
 }
 

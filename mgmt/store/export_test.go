@@ -2,3 +2,6 @@ package store
 
 // EntryHash is the hash of an entry after another.
 func EntryHash(e Entry, before string) string { return e.hash(before) }
+
+// SchemaVersions are those that are known.
+var SchemaVersions = schemaVersions

@@ -41,7 +41,7 @@ func (s *Server) newListener(key, address string, h http.Handler) (listener, err
 	return listener{l, &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    zap.NewStdLog(s.log.Named("http")),
-		BaseContext: func(net.Listener) context.Context { return s.stopping },
+		BaseContext: func(net.Listener) context.Context { return s.requests },
 	}}, nil
 }
 

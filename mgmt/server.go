@@ -49,8 +49,10 @@ type Server struct {
 	ready      atomic.Bool
 	failed     chan error
 	background sync.WaitGroup
-	stopping   context.Context
+	stopping   context.Context // of background work, and of who waits in a long poll
 	stop       context.CancelFunc
+	requests   context.Context // of requests, which may go on for a while after stop
+	cutOff     context.CancelFunc
 	stopOnce   sync.Once
 	stopErr    error
 }
@@ -59,6 +61,7 @@ type Server struct {
 func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	s := &Server{opts: opts, log: opts.Logger.Named("manager"), failed: make(chan error, 1)}
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.requests, s.cutOff = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.abandon())
@@ -175,7 +178,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 func (s *Server) shutdown(ctx context.Context) error {
 	s.ready.Store(false)
-	s.stop() // who waits in a long poll is answered now
+	s.stop()
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	var errs []error
@@ -185,6 +188,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 		}
 	}
 	step("end the API", s.api.shutdown(ctx))
+	s.cutOff()
 	step("end the admin listener", s.admin.server.Close())
 	s.background.Wait()
 	step("close the database", s.db.Close())
@@ -195,6 +199,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 // abandon closes what New has opened.
 func (s *Server) abandon() error {
 	s.stop()
+	s.cutOff()
 	var errs []error
 	for _, l := range []listener{s.api, s.admin} {
 		if l.Listener != nil {

@@ -273,3 +273,44 @@ func writeCertificate(t *testing.T, to APISettings, name string) {
 		}
 	}
 }
+
+// TestStopLetsRequestsEnd stops while a request is under way: it gets its reply, with its context alive, and then nothing is served.
+func TestStopLetsRequestsEnd(t *testing.T) {
+	s, err := New(t.Context(), Options{Settings: testSettings(t), Logger: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	s.api.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-goOn
+		if r.Context().Err() != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	s.Start()
+	reply := make(chan int, 1)
+	go func() {
+		r, err := http.Get("http://" + s.APIAddr().String())
+		if err != nil {
+			reply <- 0
+			return
+		}
+		r.Body.Close()
+		reply <- r.StatusCode
+	}()
+	<-arrived
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(context.Background()) }()
+	<-s.stopping.Done()
+	close(goOn)
+	if status := <-reply; status != http.StatusOK {
+		t.Errorf("the request that was under way got %d", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	if err := s.Stop(context.Background()); err != nil {
+		t.Errorf("a second stop: %v", err)
+	}
+}

@@ -251,3 +251,5 @@ func TestTokenRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+var zapNop = zap.NewNop()

@@ -20,7 +20,6 @@ type serving struct {
 	*candidate           // nil before the first
 	since      time.Time // when it was applied
 	trial      *trial    // nil if it is not on trial
-	good       *candidate
 }
 
 // statement is that of what is served, the zero Statement for nothing.
@@ -177,8 +176,9 @@ func (g *Gateway) serve(ctx context.Context, c *candidate, key *groupKey, onTria
 		return &swapError{err}
 	}
 	g.mu.Lock()
-	g.serving = serving{candidate: c, since: time.Now(), trial: t, good: before.good}
-	if g.orders == nil {
+	g.serving = serving{candidate: c, since: time.Now(), trial: t}
+	const most = 64
+	if g.orders == nil || len(g.orders) > most { // far more than are counted for
 		g.orders = map[string]revision.Order{}
 	}
 	g.orders[c.name()] = c.Statement.Order

@@ -96,10 +96,10 @@ func (g *Gateway) watchTrial() {
 	if t.traffic < t.length && time.Since(t.began) < longestTrial*t.length {
 		return
 	}
+	g.passed() // it is on the disk before anybody is told
 	g.mu.Lock()
 	g.serving.trial = nil
 	g.mu.Unlock()
-	g.passed()
 	g.log.Info("trial passed", zap.String("revision", t.of.name()), zap.Duration("traffic", t.traffic))
 	g.reportSoon()
 }
@@ -108,7 +108,6 @@ func (g *Gateway) watchTrial() {
 func (g *Gateway) passed() {
 	g.mu.Lock()
 	c := g.serving.candidate
-	g.serving.good = c
 	crashed := g.crashed
 	if crashed != nil && c.Statement.Order.Compare(crashed.Refusal.Order) < 0 {
 		crashed = nil // it is still to be remembered

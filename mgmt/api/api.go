@@ -28,9 +28,11 @@ type Authenticator interface {
 
 // Options are what the routes work on. A nil one of a subject is for reading the table only.
 type Options struct {
-	DB            *store.DB
-	Logger        *zap.Logger
-	Version       string
+	DB      *store.DB
+	Logger  *zap.Logger
+	Version string
+	Auth    *auth.Service
+	// Authenticator says who asks; nil is Auth.
 	Authenticator Authenticator
 	// Other answers what is not below /api, such as the pages; nil answers nothing there.
 	Other http.Handler
@@ -58,6 +60,9 @@ func New(o Options) (*API, error) {
 func newAPI(o Options) *API {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
+	}
+	if o.Authenticator == nil {
+		o.Authenticator = o.Auth
 	}
 	a := &API{o: o, log: o.Logger.Named("api"), mux: http.NewServeMux(), routes: make(map[string]*Route)}
 	problems()

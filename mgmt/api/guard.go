@@ -1,10 +1,12 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gatehouse/mgmt/auth"
 	"gatehouse/mgmt/problem"
@@ -43,7 +45,7 @@ func (a *API) matches(r *http.Request) bool {
 }
 
 // canonical says whether the path is written in the only way that there is for it: no empty segments, none of dots, and only that escaped
-// which must be, never a slash, a backslash or a control character.
+// which must be, never a slash, a backslash, a percent sign or a control character.
 func canonical(u *url.URL) bool {
 	path := u.EscapedPath()
 	if !strings.HasPrefix(path, "/") || u.Opaque != "" {
@@ -62,7 +64,7 @@ func canonical(u *url.URL) bool {
 
 func canonicalSegment(s string) bool {
 	plain, err := url.PathUnescape(s)
-	if err != nil || plain == "" || plain == "." || plain == ".." || strings.ContainsAny(plain, "/\\") {
+	if err != nil || plain == "" || plain == "." || plain == ".." || strings.ContainsAny(plain, "/\\%") || !utf8.ValidString(plain) {
 		return false
 	}
 	for i := 0; i < len(plain); i++ {
@@ -131,8 +133,19 @@ func (a *API) guard(route *Route, handler http.Handler) http.Handler {
 			write(w, a.failure(route, err))
 			return
 		}
+		if a.o.Auth != nil {
+			r = r.WithContext(context.WithValue(r.Context(), clientKey{}, a.o.Auth.Client(r)))
+		}
 		handler.ServeHTTP(w, r)
 	})
+}
+
+type clientKey struct{}
+
+// clientOf is where a request comes from.
+func clientOf(ctx context.Context) auth.Client {
+	c, _ := ctx.Value(clientKey{}).(auth.Client)
+	return c
 }
 
 // admit gives the request with its principal, or says why it is refused.

@@ -3,4 +3,8 @@ package api
 // allRoutes declares every route, subject by subject.
 func (a *API) allRoutes() {
 	a.describe()
+	a.sessionRoutes()
+	a.userRoutes()
+	a.tokenRoutes()
+	a.auditRoutes()
 }

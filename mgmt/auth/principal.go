@@ -49,6 +49,49 @@ func (g Grants) MayUseGroup(group string) bool {
 	return len(g.Groups) == 0 || slices.Contains(g.Groups, group)
 }
 
+// within gives what both allow: a token never does more than whoever it belongs to.
+func (g Grants) within(other Grants) Grants {
+	out := Grants{Roles: map[string]Role{}}
+	for _, roles := range []map[string]Role{g.Roles, other.Roles} {
+		for application := range roles {
+			if role := min(g.Role(application), other.Role(application)); role > NoRole {
+				out.Roles[application] = role
+			}
+		}
+	}
+	for _, list := range [][]string{g.Protection, other.Protection} {
+		for _, application := range list {
+			if g.MayUnprotect(application) && other.MayUnprotect(application) && !slices.Contains(out.Protection, application) {
+				out.Protection = append(out.Protection, application)
+			}
+		}
+	}
+	out.Groups = commonGroups(g.Groups, other.Groups)
+	return out
+}
+
+// noGroup is the name of no group: a limit to it allows none.
+const noGroup = "-"
+
+func commonGroups(a, b []string) []string {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	var both []string
+	for _, group := range a {
+		if slices.Contains(b, group) {
+			both = append(both, group)
+		}
+	}
+	if len(both) == 0 {
+		return []string{noGroup}
+	}
+	return both
+}
+
 // Kind is what a principal proved itself with.
 type Kind string
 

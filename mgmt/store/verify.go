@@ -81,10 +81,13 @@ func anchoredHeads(heads [][]byte, stack string, keys []revision.PublicKey) (out
 }
 
 // AuditAll gives all entries of the log, in order.
-func (tx *Tx) AuditAll() iter.Seq2[Entry, error] {
+func (tx *Tx) AuditAll() iter.Seq2[Entry, error] { return tx.AuditFrom(0) }
+
+// AuditFrom gives all entries with a number above after, in order.
+func (tx *Tx) AuditFrom(after int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		const page = 1000
-		for after := int64(0); ; {
+		for {
 			n := 0
 			for e, err := range tx.AuditLog(after, page) {
 				if !yield(e, err) || err != nil {

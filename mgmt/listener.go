@@ -28,8 +28,8 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// newListener binds an address, which the key in the settings names in an error.
-func (s *Server) newListener(key, address string, h http.Handler) (listener, error) {
+// newListener binds an address, which the key in the settings names in an error. Its server has no handler yet.
+func (s *Server) newListener(key, address string) (listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(s.stopping, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -39,7 +39,7 @@ func (s *Server) newListener(key, address string, h http.Handler) (listener, err
 		return listener{}, fmt.Errorf("%s: %w", key, err)
 	}
 	return listener{l, &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    zap.NewStdLog(s.log.Named("http")),
 		BaseContext: func(net.Listener) context.Context { return s.requests },
 	}}, nil

@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"gatehouse/mgmt/api"
+	"gatehouse/mgmt/auth"
 	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
 	"gatehouse/rules/revision"
@@ -40,6 +42,7 @@ type Server struct {
 	db      *store.DB
 	vault   *secret.Vault
 	key     revision.PrivateKey // that signs
+	auth    *auth.Service
 	// holder names this process among the managers of one database.
 	holder string
 
@@ -85,6 +88,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := s.listen(registry); err != nil {
 		return nil, err
 	}
+	if err := s.openAPI(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -122,18 +128,51 @@ func storeOptions(settings Settings) (store.Options, error) {
 
 // listen binds the listeners.
 func (s *Server) listen(gatherer prometheus.Gatherer) error {
-	settings := s.opts.Settings
+	settings := &s.opts.Settings
 	var err error
-	if s.api, err = s.newListener("api.address", settings.API.Address, http.NotFoundHandler()); err != nil {
+	if s.api, err = s.newListener("api.address", settings.API.Address); err != nil {
 		return err
 	}
+	settings.API.ExternalURL = withPort(settings.API.ExternalURL, s.api.Addr())
 	if settings.API.CertFile != "" {
 		if s.api.server.TLSConfig, err = serverTLS(settings.API.CertFile, settings.API.KeyFile); err != nil {
 			return fmt.Errorf("api: %w", err)
 		}
 	}
-	s.admin, err = s.newListener("admin.address", settings.Admin.Address, s.adminHandler(gatherer))
+	if s.admin, err = s.newListener("admin.address", settings.Admin.Address); err != nil {
+		return err
+	}
+	s.admin.server.Handler = s.adminHandler(gatherer)
+	return nil
+}
+
+// withPort puts the port that the system chose into a URL whose port is 0.
+func withPort(external string, bound net.Addr) string {
+	u, err := url.Parse(external)
+	if err != nil || u.Port() != "0" {
+		return external
+	}
+	_, port, _ := net.SplitHostPort(bound.String())
+	u.Host = net.JoinHostPort(u.Hostname(), port)
+	return u.String()
+}
+
+// openAPI makes what answers on the API's listener.
+func (s *Server) openAPI() (err error) {
+	if s.auth, err = openAuth(s.opts.Settings, s.db, s.vault, s.log); err != nil {
+		return err
+	}
+	s.api.server.Handler, err = api.New(api.Options{DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth})
 	return err
+}
+
+// openAuth opens what says who may use the manager.
+func openAuth(settings Settings, db *store.DB, vault *secret.Vault, log *zap.Logger) (*auth.Service, error) {
+	provider, err := settings.OIDC.provider()
+	if err != nil {
+		return nil, err
+	}
+	return auth.New(auth.Options{DB: db, Vault: vault, Logger: log, ExternalURL: settings.API.ExternalURL, OIDC: provider})
 }
 
 // onStart has work done in the background from Start to Stop.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/mgmt/auth"
 	"gatehouse/proxy/config"
 	"gatehouse/rules/revision"
 )
@@ -244,6 +245,14 @@ func (s *Settings) checkOIDC(d *config.Document) {
 	if o.ClientID == "" {
 		d.Problem("oidc", "client_id is missing: what the provider calls the manager")
 	}
+	if o.Claim == "" || len(o.Roles) == 0 {
+		d.Problem("oidc", "claim and roles are missing: without them nobody could sign in")
+	}
+	for value, role := range o.Roles {
+		if _, err := auth.ParseRole(role); err != nil {
+			d.Problem("oidc.roles."+value, "%v", err)
+		}
+	}
 }
 
 // checkPlace refuses URLs of other kinds.
@@ -251,6 +260,27 @@ func checkPlace(d *config.Document, path, value string) {
 	if scheme, _, ok := strings.Cut(value, "://"); ok && scheme != "s3" {
 		d.Problem(path, "%q is neither s3://BUCKET/PREFIX nor a path", value)
 	}
+}
+
+// provider is the identity provider, with its secret.
+func (o OIDCSettings) provider() (auth.OIDC, error) {
+	out := auth.OIDC{Issuer: o.Issuer, ClientID: o.ClientID, Claim: o.Claim, Roles: make(map[string]auth.Role, len(o.Roles))}
+	for value, name := range o.Roles {
+		role, err := auth.ParseRole(name)
+		if err != nil {
+			return out, fmt.Errorf("oidc.roles.%s: %w", value, err)
+		}
+		out.Roles[value] = role
+	}
+	if o.ClientSecretFile == "" {
+		return out, nil
+	}
+	secret, err := os.ReadFile(o.ClientSecretFile)
+	if err != nil {
+		return out, fmt.Errorf("oidc.client_secret_file: %w", err)
+	}
+	out.ClientSecret = strings.TrimSpace(string(secret))
+	return out, nil
 }
 
 // databaseURL is that of the settings with the password.

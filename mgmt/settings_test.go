@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatehouse/mgmt/auth"
 )
 
 func writeSettings(t *testing.T, text string) string {
@@ -23,7 +25,7 @@ api: { address: ":9080", cert_file: api.pem, key_file: api.key, external_url: "h
 gateways: { address: ":9443", names: [manager.example.com, 192.0.2.7] }
 database: { url: "postgres://gatehouse@db.example.com/gatehouse", password_file: password }
 bucket: s3://revisions/shop
-oidc: { issuer: "https://id.example.com", client_id: gatehouse }
+oidc: { issuer: "https://id.example.com", client_id: gatehouse, client_secret_file: secret, claim: groups, roles: { waf-admins: admin, everyone: viewer } }
 events: { keep: 48h, max_size: 1GiB }
 audit: { anchor: anchor.jsonl }
 `
@@ -48,6 +50,13 @@ func TestSettings(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("%s is %q, not %q", c.what, c.got, c.want)
 		}
+	}
+	if err := os.WriteFile(s.OIDC.ClientSecretFile, []byte("of the client\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	provider, err := s.OIDC.provider()
+	if err != nil || provider.ClientSecret != "of the client" || provider.Roles["waf-admins"] != auth.Admin || provider.Roles["everyone"] != auth.Viewer {
+		t.Errorf("the identity provider is %+v, %v", provider, err)
 	}
 	if err := os.WriteFile(s.Database.PasswordFile, []byte("p@ss:/word\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -81,6 +90,8 @@ func TestSettingsRefused(t *testing.T) {
 		{"bad stack", local + "stack: \"a b\"\n", "stack: \"a b\" is not a name"},
 		{"client without issuer", local + "oidc: { client_id: a }\n", "issuer is missing"},
 		{"issuer in clear", local + "oidc: { client_id: a, issuer: \"http://id.example\" }\n", "is not an https URL"},
+		{"nobody may sign in", local + "oidc: { client_id: a, issuer: \"https://id.example\", claim: groups }\n", "claim and roles are missing"},
+		{"unknown role", local + "oidc: { client_id: a, issuer: \"https://id.example\", claim: groups, roles: { x: admn } }\n", ":3:80: oidc.roles.x: "},
 		{"another version", local + "version: 2\n", "2 is not supported"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

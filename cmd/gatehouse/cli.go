@@ -51,7 +51,7 @@ func commands() []command {
 		devCommand(), gatewayCommand(), checkCommand(), inspectCommand(), testCommand(), routeCommand(), incidentCommand(),
 		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(),
 		revisionBuildCommand(), revisionKeyCommand(),
-		managerCommand(), managerBackupCommand(), managerRestoreCommand(),
+		managerCommand(), managerSetupCommand(), managerUserResetCommand(), managerBackupCommand(), managerRestoreCommand(),
 		completionCommand(), versionCommand(),
 	}
 }

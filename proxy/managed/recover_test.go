@@ -180,6 +180,9 @@ func TestTamperedDisk(t *testing.T) {
 	}
 	m.stop()
 	address := strings.TrimPrefix(o.Managers[0], "https://")
+	if raceDetector {
+		changes = map[string]func(data []byte) []byte{"one bit": changes["one bit"]}
+	}
 	kinds := 0
 	for _, file := range files {
 		for name, change := range changes {

@@ -119,6 +119,10 @@ floods: setup ## flood a gateway over HTTP/2 in every way, a minute each, while 
 durability: setup ## kill managers at named steps, 1,000 on each database, and promote standbys 100 times, under publishes
 	DURABILITY=1000 go test -count=1 -timeout 2h -v -run '^(TestKills|TestStandbyPromoted)$$' ./mgmt/store
 
+.PHONY: blackhole
+blackhole: setup ## swallow a gateway's connection to its manager, with the real times: a new revision is there within a minute
+	BLACKHOLE=real go test -count=1 -timeout 5m -v -run '^TestBlackHole$$' ./proxy/managed
+
 .PHONY: peers-wire
 peers-wire: setup ## the cases of proxy/wiretest against other gateways that are installed, printed
 	go test -tags peers -count=1 -timeout 30m -v -run TestPeers ./proxy/wiretest

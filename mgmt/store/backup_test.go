@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,39 @@ func backupUnderWrites(t *testing.T, db *store.DB, o store.Options) []byte {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
 	return backup.Bytes()
+}
+
+// TestBackupHasAllTables compares the tables that a backup has with those of the databases: the schema's text is read for them.
+func TestBackupHasAllTables(t *testing.T) {
+	versions, err := store.SchemaVersions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := store.SchemaTables(versions[len(versions)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	queries := map[string]string{
+		"sqlite":   "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name",
+		"postgres": "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()",
+	}
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		db := open()
+		var got []string
+		read(t, db, func(tx *store.Tx) error {
+			return tx.Query(func(scan func(...any) error) error {
+				var name string
+				err := scan(&name)
+				got = append(got, name)
+				return err
+			}, queries[db.Kind()])
+		})
+		slices.Sort(got)
+		if !slices.Equal(want, got) {
+			t.Errorf("a backup has %q, the database %q", want, got)
+		}
+	})
 }
 
 // TestRestoreRefuses changes a backup in many ways: nothing of it is taken, and what is whole can be restored after all.

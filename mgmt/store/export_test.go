@@ -5,3 +5,6 @@ func EntryHash(e Entry, before string) string { return e.hash(before) }
 
 // SchemaVersions are those that are known.
 var SchemaVersions = schemaVersions
+
+// SchemaTables are those of a version.
+var SchemaTables = schemaTables

@@ -76,6 +76,8 @@ const (
 	outboxFirst = time.Second // before it is tried again; twice as much each time
 	outboxMost  = time.Minute
 	outboxBatch = 100
+
+	releaseTimeout = 5 * time.Second
 )
 
 const outboxLeaseName = "outbox"
@@ -112,6 +114,8 @@ func (o *Outbox) release(ctx context.Context) {
 	if o.lease.Token == 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+	defer cancel()
 	if err := o.DB.Release(ctx, o.lease); err != nil {
 		o.Log.Warn("give the lease back", zap.Error(err))
 	}

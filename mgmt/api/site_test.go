@@ -185,3 +185,27 @@ const (
 	asViewer = `{"roles":{"*":"viewer"}}`
 	asAdmin  = `{"roles":{"*":"admin"}}`
 )
+
+// use has the API work on another service.
+func (s *site) use(service *auth.Service) {
+	s.t.Helper()
+	a, err := api.New(api.Options{DB: s.db, Auth: service})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.auth, s.api = service, a
+}
+
+type siteKey struct{}
+
+// withSite has a request go to another site than the one that all share.
+func withSite(ctx context.Context, s *site) context.Context {
+	return context.WithValue(ctx, siteKey{}, s)
+}
+
+func siteOf(ctx context.Context, s *site) *site {
+	if other, ok := ctx.Value(siteKey{}).(*site); ok {
+		return other
+	}
+	return s
+}

@@ -153,6 +153,9 @@ func (s *Service) FinishOIDC(r *http.Request) (cookies []string, err error) {
 		return nil, err
 	}
 	role := s.mapped(claims.all[s.o.OIDC.Claim])
+	if s.o.OIDC.Claim == "email" && !claims.Verified {
+		role = NoRole // anybody may say that it is theirs
+	}
 	if role == NoRole {
 		return nil, s.refuseOIDC(ctx, client, "the identity provider gives you no role here (claim %s)", s.o.OIDC.Claim)
 	}

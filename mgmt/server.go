@@ -85,6 +85,7 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 			return nil, err
 		}
 	}
+	s.onStart(s.signHeads)
 	if err := s.listen(registry); err != nil {
 		return nil, err
 	}

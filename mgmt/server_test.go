@@ -314,3 +314,51 @@ func TestStopLetsRequestsEnd(t *testing.T) {
 		t.Errorf("a second stop: %v", err)
 	}
 }
+
+// TestHeadsSignedAnew starts over a head that is two hours old, and over one that is not: the old one gets a new time, and nothing else.
+func TestHeadsSignedAnew(t *testing.T) {
+	settings := testSettings(t)
+	settings.Bucket = t.TempDir()
+	s, err := New(t.Context(), Options{Settings: settings, Logger: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := revision.Build(revision.Content{Main: "gatehouse.yaml", Files: map[string][]byte{"gatehouse.yaml": []byte("version: 1\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ages := map[string]time.Duration{"old": 2 * time.Hour, "young": time.Minute}
+	was := map[string]time.Time{}
+	for group, age := range ages {
+		err := s.db.Write(t.Context(), func(tx *store.Tx) error {
+			p := revision.Publisher{
+				Depot: tx.Depot(), Stack: settings.Stack, Group: group, Signers: []revision.Signer{s.key},
+				Now: func() time.Time { return tx.Now().Add(-age) },
+			}
+			if err := p.Publish(tx.Context(), built, revision.Order{Epoch: 1, Number: 7}); err != nil {
+				return err
+			}
+			head, err := p.Head(tx.Context())
+			was[group] = head.Time
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Start()
+	defer s.Stop(context.Background())
+	head := func(group string) revision.Statement {
+		r := revision.Reader{Depot: revision.Dir(settings.Bucket), Stack: settings.Stack, Group: group, Keys: []revision.PublicKey{s.key.Public()}}
+		h, _ := r.Head(t.Context()) // the zero one while there is none
+		return h
+	}
+	waitFor(t, "the bucket has the old group's head with a new time", func() bool { return time.Since(head("old").Time) < time.Minute })
+	if h := head("old"); h.Order.Number != 7 || h.Content != built.Hash() {
+		t.Errorf("the head is of %s", h.Order)
+	}
+	waitFor(t, "the bucket has the young group's head", func() bool { return head("young").Order.Number == 7 })
+	if h := head("young"); !h.Time.Equal(was["young"]) {
+		t.Errorf("a head that was not old was signed anew, at %v", h.Time)
+	}
+}

@@ -92,6 +92,14 @@ func (p *Publisher) head(ctx context.Context) (head Statement, tag string, err e
 // Publish writes a revision and then moves the head to it, never back: an OlderError or a ForkError says that the depot has
 // a later one, or another of that number. Whatever is interrupted can be done again.
 func (p *Publisher) Publish(ctx context.Context, b *Built, o Order) error {
+	if err := p.Store(ctx, b, o); err != nil {
+		return err
+	}
+	return p.Advance(ctx, o, b.hash)
+}
+
+// Store writes a revision and leaves the head where it is, for a rollout that moves it with Advance later.
+func (p *Publisher) Store(ctx context.Context, b *Built, o Order) error {
 	s := p.statement(KindRevision, o, b.hash)
 	head, _, err := p.head(ctx)
 	if err != nil {
@@ -117,7 +125,7 @@ func (p *Publisher) Publish(ctx context.Context, b *Built, o Order) error {
 	case err != nil:
 		return fmt.Errorf("write the revision: %w", err)
 	}
-	return p.Advance(ctx, o, b.hash)
+	return nil
 }
 
 // sameRevision says whether the revision of that number, which is in the depot already, is this one.

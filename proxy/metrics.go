@@ -96,6 +96,20 @@ func newMetrics(r prometheus.Registerer, policyAge func() time.Duration, held fu
 	return m
 }
 
+// registerManaged registers the metrics of a gateway that serves signed revisions.
+func registerManaged(r prometheus.Registerer, status func() *ManagedStatus) {
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_head_age_seconds", Help: "Time since the newest head that was seen was signed."},
+			func() float64 { return status().HeadAge }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_manager_reachable", Help: "Whether the manager answered when it was asked last, 1 or 0."},
+			func() float64 {
+				if status().Reachable {
+					return 1
+				}
+				return 0
+			}))
+}
+
 // appMetrics are the metrics of one route of one application, looked up once.
 type appMetrics struct {
 	app, route string

@@ -64,10 +64,8 @@ type Options struct {
 	Shared *engine.Engine
 	// Resolver overrides the DNS servers, for tests.
 	Resolver upstream.ResolverOptions
-	// Managed says how it is with the manager, for /status; nil leaves it out there. It may be called at any time.
+	// Managed says how it is with the manager, for /status and metrics; nil leaves it out there. It may be called at any time.
 	Managed func() *ManagedStatus
-	// Metrics, if set, gets the chance to add metrics to those of the gateway.
-	Metrics func(prometheus.Registerer)
 	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
 	DrainIdle time.Duration
 }
@@ -205,8 +203,8 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 		}
 		s.engine = s.own
 	}
-	if opts.Metrics != nil {
-		opts.Metrics(registry)
+	if opts.Managed != nil {
+		registerManaged(registry, opts.Managed)
 	}
 	s.unknown = s.metrics.forRoute(other, other)
 	s.metrics.touch(other)

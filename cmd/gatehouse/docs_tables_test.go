@@ -204,7 +204,10 @@ upstreams: [{ name: shop, url: %q, allow_loopback: true }]
 applications: [{ name: shop, hosts: ["*"], mode: block, upstream: shop }]
 `, upstream.URL), proxytest.Options{
 		Files:  map[string]string{"shop.pem": selfSigned(t)},
-		Change: func(o *proxy.Options) { o.Stdout = failing{} },
+		Change: func(o *proxy.Options) {
+			o.Stdout = failing{}
+			o.Managed = func() *proxy.ManagedStatus { return &proxy.ManagedStatus{} }
+		},
 	})
 	for _, path := range []string{"/", "/?q=%3Cscript%3Ealert(1)%3C/script%3E"} {
 		reply, err := http.Get(g.URL + path)

@@ -41,8 +41,8 @@ func fleetFlags(flags *flag.FlagSet) *fleetSettings {
 	flags.StringVar(&s.group, "group", "", "`group` of gateways that this one is of, where no manager has told it")
 	flags.StringVar(&s.revisions, "revisions", "", "`place` of revisions beside the manager, or without one: s3://BUCKET/PREFIX or a directory")
 	flags.StringVar(&s.secretKey, "secret-key-file", "", "`file` (mode 0600) of the group's key, which opens sealed certificates; empty is the credential gatehouse-group-key")
-	flags.StringVar(&s.admin, "admin", "", "`address` of the admin listener on this machine, instead of the configuration's")
-	flags.Func("listen", "`NAME=ADDRESS` of a listener on this machine, instead of the configuration's; may be given again", func(text string) error {
+	flags.StringVar(&s.admin, "admin-address", "", "`address` of the admin listener on this machine, instead of the configuration's")
+	flags.Func("listener", "`NAME=ADDRESS` of a listener on this machine, instead of the configuration's; may be given again", func(text string) error {
 		for _, entry := range strings.Split(text, ",") {
 			name, address, ok := strings.Cut(entry, "=")
 			if !ok || name == "" || address == "" {

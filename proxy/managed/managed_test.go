@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,8 +172,18 @@ func TestJoinAndServe(t *testing.T) {
 	if got := g.get(); got != "second" {
 		t.Errorf("it serves %q", got)
 	}
-	if page := g.admin("/metrics"); !strings.Contains(page, `gatehouse_revision_info{group="edge",revision="edge/42"} 1`) {
-		t.Error("gatehouse_revision_info does not say edge/42")
+	page := g.admin("/metrics")
+	for _, line := range []string{`gatehouse_revision_info{group="edge",revision="edge/42"} 1`, "gatehouse_manager_reachable 1"} {
+		if !strings.Contains(page, line+"\n") {
+			t.Errorf("/metrics does not say %s", line)
+		}
+	}
+	for _, name := range []string{"gatehouse_policy_age_seconds", "gatehouse_head_age_seconds"} { // signed in whole seconds, just now
+		_, after, _ := strings.Cut(page, "\n"+name+" ")
+		text, _, _ := strings.Cut(after, "\n")
+		if age, err := strconv.ParseFloat(text, 64); err != nil || age < 0 || age > 20 {
+			t.Errorf("%s is %q", name, text)
+		}
 	}
 	eventually(t, "the report says so", func() bool {
 		r := m.report()

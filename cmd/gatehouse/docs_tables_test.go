@@ -203,7 +203,7 @@ certificates: [{ name: shop, secret: "file:shop.pem" }]
 upstreams: [{ name: shop, url: %q, allow_loopback: true }]
 applications: [{ name: shop, hosts: ["*"], mode: block, upstream: shop }]
 `, upstream.URL), proxytest.Options{
-		Files:  map[string]string{"shop.pem": selfSigned(t)},
+		Files: map[string]string{"shop.pem": selfSigned(t)},
 		Change: func(o *proxy.Options) {
 			o.Stdout = failing{}
 			o.Managed = func() *proxy.ManagedStatus { return &proxy.ManagedStatus{} }

@@ -68,6 +68,12 @@ func TestCrashOnTrial(t *testing.T) {
 	after := g.crash(t, o)
 	g.stop()
 
+	address := m.address()
+	m.stop()
+	away := run(t, after) // the crash cannot be told yet, and is not forgotten
+	away.serves(1)
+	away.stop()
+	m.start(address)
 	again := run(t, after)
 	again.serves(1)
 	eventually(t, "the crash is reported", func() bool {

@@ -1,6 +1,7 @@
 package managed
 
 import (
+	"bytes"
 	"sync"
 	"time"
 
@@ -40,6 +41,13 @@ func (o *offers) put(x offer) {
 	defer o.mu.Unlock()
 	o.latest[x.source] = x
 	o.replace(x)
+}
+
+// said reports whether that is the latest head of a source, which was looked at or waits for it.
+func (o *offers) said(s source, head []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Equal(o.latest[s].head, head)
 }
 
 // add offers something behind what is offered already.

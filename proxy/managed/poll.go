@@ -166,6 +166,9 @@ func (g *Gateway) lookAtBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if g.offers.said(fromBucket, head) { // what was refused is looked at again after Times.Retry
+		return nil
+	}
 	g.offers.put(offer{source: fromBucket, head: head, depot: g.options.Bucket, trial: defaultTrial})
 	return nil
 }

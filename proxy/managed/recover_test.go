@@ -841,3 +841,45 @@ func TestJitter(t *testing.T) {
 		}
 	}
 }
+
+// countingDepot counts how often revisions are read.
+type countingDepot struct {
+	revision.Dir
+	revisions atomic.Int32
+}
+
+func (d *countingDepot) Get(ctx context.Context, name string, most int64) ([]byte, string, error) {
+	if strings.Contains(name, "/revisions/") {
+		d.revisions.Add(1)
+	}
+	return d.Dir.Get(ctx, name, most)
+}
+
+// TestBucketRefusedOnce: a bad revision in the bucket is not read again each time that the bucket is looked at.
+func TestBucketRefusedOnce(t *testing.T) {
+	m := newManager(t)
+	up := upstreamOf(t, "site")
+	m.publish(1, 0, configFor(up))
+	keys := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(keys, []byte(m.key.Public().String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	depot := &countingDepot{Dir: m.dir}
+	o := optionsFor(t, nil)
+	o.Bucket, o.Stack, o.Group, o.RevisionKeys = depot, testStack, testGroup, keys
+	o.Logger = zapNop
+	g := run(t, o)
+	g.serves(1)
+	p := &poisoner{manager: m, number: 2, upstream: up}
+	head := p.good()
+	p.remove(p.revisionFile())
+	p.file(testGroup+"/head.json", head)
+	eventually(t, "it is refused", func() bool { return g.Status().Refused != nil })
+	before := depot.revisions.Load()
+	time.Sleep(5 * testTimes.Bucket)
+	if n := depot.revisions.Load() - before; n != 0 {
+		t.Errorf("it was read %d times more", n)
+	}
+	g.Hangup()
+	eventually(t, "it is looked at again at SIGHUP", func() bool { return depot.revisions.Load() > before })
+}

@@ -52,6 +52,7 @@ func commands() []command {
 		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(),
 		revisionBuildCommand(), revisionKeyCommand(),
 		managerCommand(), managerSetupCommand(), managerUserResetCommand(), managerBackupCommand(), managerRestoreCommand(),
+		tokenCreateCommand(), auditListCommand(), auditVerifyCommand(), auditExportCommand(),
 		completionCommand(), versionCommand(),
 	}
 }

@@ -20,16 +20,17 @@ import (
 
 // apiClient asks a manager's API, for one command.
 type apiClient struct {
-	base  *url.URL
-	token string
-	http  *http.Client
+	base *url.URL
+	// auth are the headers that say who asks.
+	auth http.Header
+	http *http.Client
 	// wait is how long to wait before a request is sent again.
 	wait time.Duration
 }
 
 // clientFlags declares -api and -token-file, and gives the function that makes the client of them.
 func clientFlags(flags *flag.FlagSet) func() (*apiClient, error) {
-	api := flags.String("api", "http://127.0.0.1:9080", "`URL` of the manager's API")
+	api := apiFlag(flags)
 	tokenFile := flags.String("token-file", "", "`file` with an API token (ght_...)")
 	return func() (*apiClient, error) {
 		if *tokenFile == "" {
@@ -39,13 +40,14 @@ func clientFlags(flags *flag.FlagSet) func() (*apiClient, error) {
 	}
 }
 
+func apiFlag(flags *flag.FlagSet) *string {
+	return flags.String("api", "http://127.0.0.1:9080", "`URL` of the manager's API")
+}
+
 func newAPIClient(api, tokenFile string) (*apiClient, error) {
-	base, err := url.Parse(strings.TrimSuffix(api, "/"))
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.Path != "" {
-		return nil, usagef("-api: %q is not a URL such as https://manager.example.com", api)
-	}
-	if ip := net.ParseIP(base.Hostname()); base.Scheme == "http" && base.Hostname() != "localhost" && !(ip != nil && ip.IsLoopback()) {
-		return nil, usagef("-api: %s would send the token in clear; use https", api)
+	client, err := openAPI(api)
+	if err != nil {
+		return nil, err
 	}
 	data, err := os.ReadFile(tokenFile)
 	if err != nil {
@@ -55,7 +57,20 @@ func newAPIClient(api, tokenFile string) (*apiClient, error) {
 	if !strings.HasPrefix(token, "ght_") || strings.ContainsAny(token, " \t\r\n") {
 		return nil, fmt.Errorf("-token-file: %s does not hold an API token (ght_...)", tokenFile)
 	}
-	return &apiClient{base: base, token: token, wait: time.Second, http: &http.Client{
+	client.auth.Set("Authorization", "Bearer "+token)
+	return client, nil
+}
+
+// openAPI makes a client that has yet to say who it is.
+func openAPI(api string) (*apiClient, error) {
+	base, err := url.Parse(strings.TrimSuffix(api, "/"))
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.Path != "" {
+		return nil, usagef("-api: %q is not a URL such as https://manager.example.com", api)
+	}
+	if ip := net.ParseIP(base.Hostname()); base.Scheme == "http" && base.Hostname() != "localhost" && !(ip != nil && ip.IsLoopback()) {
+		return nil, usagef("-api: %s would send secrets in clear; use https", api)
+	}
+	return &apiClient{base: base, auth: http.Header{}, wait: time.Second, http: &http.Client{
 		// A redirect would carry the token to where it was not meant for.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -124,7 +139,8 @@ func (a *apiClient) stream(ctx context.Context, method, path string, in any, hea
 			return nil, nil, err
 		}
 	}
-	header := http.Header{"Authorization": {"Bearer " + a.token}, "User-Agent": {"gatehouse/" + version()}}
+	header := a.auth.Clone()
+	header.Set("User-Agent", "gatehouse/"+version())
 	if in != nil {
 		header.Set("Content-Type", "application/json")
 	}

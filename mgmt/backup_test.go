@@ -22,7 +22,7 @@ func TestBackupCommand(t *testing.T) {
 	if err := s.db.Write(t.Context(), func(tx *store.Tx) error { return s.vault.Put(tx, "test", []byte("the secret")) }); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, s, 1, 1)
+	publishRevision(t, s, 1, 1)
 	file := filepath.Join(t.TempDir(), "backup")
 	if _, _, err := Backup(t.Context(), settings, file); err != nil {
 		t.Fatal(err)
@@ -75,8 +75,8 @@ func TestBackupCommand(t *testing.T) {
 	}
 }
 
-// publish publishes a revision of one group.
-func publish(t *testing.T, s *Server, epoch, number uint64) {
+// publishRevision publishes a revision of one group.
+func publishRevision(t *testing.T, s *Server, epoch, number uint64) {
 	t.Helper()
 	built, err := revision.Build(revision.Content{Main: "gatehouse.yaml", Files: map[string][]byte{"gatehouse.yaml": {byte(number)}}})
 	if err != nil {
@@ -107,13 +107,13 @@ func TestRestoreAbove(t *testing.T) {
 	settings := testSettings(t)
 	settings.Bucket = t.TempDir()
 	s := startServer(t, settings)
-	publish(t, s, 1, 1)
+	publishRevision(t, s, 1, 1)
 	file := filepath.Join(t.TempDir(), "backup")
 	if _, _, err := Backup(t.Context(), settings, file); err != nil {
 		t.Fatal(err)
 	}
 	future := uint64(time.Now().Add(24 * time.Hour).Unix()) // of a manager whose clock was wrong
-	publish(t, s, future, 2)
+	publishRevision(t, s, future, 2)
 	r := revision.Reader{Depot: revision.Dir(settings.Bucket), Stack: settings.Stack, Group: "edge", Keys: []revision.PublicKey{s.key.Public()}}
 	waitFor(t, "the bucket has the revision", func() bool {
 		head, err := r.Head(t.Context())
@@ -130,7 +130,7 @@ func TestRestoreAbove(t *testing.T) {
 	if head, err := r.Head(t.Context()); err != nil || head.Order.Epoch != future {
 		t.Errorf("the head of the bucket is %v, %v", head.Order, err)
 	}
-	publish(t, restored, epoch, 2)
+	publishRevision(t, restored, epoch, 2)
 	waitFor(t, "the bucket has what the restored manager published", func() bool {
 		head, err := r.Head(t.Context())
 		return err == nil && head.Order.Epoch == epoch

@@ -171,15 +171,15 @@ func TestTwoManagers(t *testing.T) {
 			return err == nil && head.Order.Number == number
 		})
 	}
-	publish(t, first, 1, 1)
+	publishRevision(t, first, 1, 1)
 	inBucket(1)
-	publish(t, second, 1, 2)
+	publishRevision(t, second, 1, 2)
 	inBucket(2)
 	if err := first.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
 	start := time.Now()
-	publish(t, second, 1, 3)
+	publishRevision(t, second, 1, 3)
 	inBucket(3)
 	if took := time.Since(start); took > 9*time.Second {
 		t.Errorf("the second manager needed %v to take over", took)

@@ -12,11 +12,20 @@ import (
 
 	"gatehouse/mgmt/auth"
 	"gatehouse/mgmt/store"
+	"gatehouse/mgmt/store/storetest"
 )
 
 // TestAccounts goes from an empty manager to users, tokens, a second factor and the log of all that.
 func TestAccounts(t *testing.T) {
-	s := newSite(t, auth.OIDC{})
+	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
+		s := &site{t: t}
+		s.open(open(), siteURL, auth.OIDC{})
+		s.accounts()
+	})
+}
+
+func (s *site) accounts() {
+	t := s.t
 	var methods struct {
 		NeedsSetup bool `json:"needs_setup"`
 	}
@@ -93,8 +102,7 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("without a code: %s", w.Body)
 	}
 	s.want(204, nil, s.request("POST", "/api/v1/session", loginBody("ann", password, recovery.Codes[0])))
-	s.advance(time.Minute)
-	now, _ := totp.GenerateCode(start.Secret, s.db.Now())
+	now, _ := totp.GenerateCode(start.Secret, s.db.Now().Add(30*time.Second)) // the one before was used
 	s.want(204, nil, s.request("POST", "/api/v1/session", loginBody("ann", password, now)))
 	s.want(204, nil, s.request("PUT", "/api/v1/session/password", `{"current":"`+password+`","password":"another good one"}`, with(ann)))
 	s.want(200, nil, s.request("GET", "/api/v1/session", "", with(ann)))
@@ -146,7 +154,9 @@ func (s *site) audited(cookie string, secrets ...string) {
 		if _, after, ok := strings.Cut(secret, "#"); ok {
 			secret = after
 		}
-		s.inNoTable(secret)
+		if s.db.Kind() == "sqlite" {
+			s.inNoTable(secret)
+		}
 	}
 }
 

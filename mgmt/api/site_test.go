@@ -42,22 +42,26 @@ func newSite(t *testing.T, oidc auth.OIDC) *site {
 func newSiteAt(t *testing.T, url string, oidc auth.OIDC) *site {
 	t.Helper()
 	s := &site{t: t}
-	var err error
-	s.db, err = store.Open(t.Context(), store.Options{File: t.TempDir() + "/manager.db", Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }})
+	db, err := store.Open(t.Context(), store.Options{File: t.TempDir() + "/manager.db", Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.db.Close() })
-	s.auth, err = auth.New(auth.Options{
+	t.Cleanup(func() { _ = db.Close() })
+	s.open(db, url, oidc)
+	return s
+}
+
+// open makes the API of a database.
+func (s *site) open(db *store.DB, url string, oidc auth.OIDC) {
+	s.t.Helper()
+	s.db = db
+	service, err := auth.New(auth.Options{
 		DB: s.db, Vault: secret.New(sealed.NewKey()), ExternalURL: url, OIDC: oidc, Hashing: auth.Hashing{Memory: 64, Passes: 1, Threads: 1},
 	})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if s.api, err = api.New(api.Options{DB: s.db, Auth: s.auth}); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	s.use(service)
 }
 
 func (s *site) advance(d time.Duration) { s.ahead.Add(int64(d)) }

@@ -809,6 +809,7 @@ func TestReportsSurvive(t *testing.T) {
 	}
 	away.Store(false)
 	eventually(t, "it is reported", func() bool { return len(m.refusals()) > 0 })
+	g.Hangup() // it is looked at again, with the same end
 	time.Sleep(500 * time.Millisecond)
 	if n := len(m.refusals()); n != 1 {
 		t.Errorf("it is reported %d times", n)

@@ -40,6 +40,7 @@ type exchange struct {
 	app     *application
 	route   *site
 	traffic config.Traffic
+	mode    config.Mode // that an emergency action sets, else empty
 
 	inspection *inspect.Inspection
 	refusal    *inspect.Refusal
@@ -107,6 +108,9 @@ func (x *exchange) health(l *front) {
 // run is the way of a request: admission, inspection, the upstream, inspection of the reply.
 func (x *exchange) run() {
 	if x.refusal = x.admit(); x.refusal == nil {
+		x.refusal = x.act()
+	}
+	if x.refusal == nil {
 		x.refusal = x.enter()
 	}
 	if x.refusal != nil {
@@ -168,6 +172,7 @@ func (x *exchange) use(app *route.Application, r *route.Route) {
 // inspect begins the inspection.
 func (x *exchange) inspect() *inspect.Inspection {
 	opts := x.route.options
+	opts.Mode = x.effectiveMode()
 	opts.Traffic, opts.Kind, opts.KindErr = x.traffic, x.kind, x.kindErr
 	opts.Rules, opts.Limits, opts.Client = x.app.rules, x.app.limits, x.out.Client
 	opts.Spill, opts.Lane, opts.Gone = x.server.spill, x.server.admission.large, x.request.Context().Done()

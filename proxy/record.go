@@ -90,6 +90,7 @@ func (x *exchange) finish() {
 	}
 	x.server.records.Access(a)
 	x.metrics().observe(a, outcome)
+	x.sample(outcome)
 	if x.app != nil && x.app.window != nil {
 		x.app.window.count(a)
 	}
@@ -164,7 +165,7 @@ func (x *exchange) event(outcome *inspect.Outcome) *event.Event {
 		e.Mode = string(x.app.config.Mode)
 	}
 	if x.route != nil {
-		e.Mode = string(x.route.options.Mode)
+		e.Mode = string(x.effectiveMode())
 	}
 	if x.refusal != nil {
 		e.Detail = x.refusal.Detail

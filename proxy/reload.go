@@ -60,6 +60,15 @@ func (s *Server) reload() error {
 		return fmt.Errorf("admin.address changed from %s to %s: that needs a restart", old.config.Admin.Address, loaded.Config.Admin.Address)
 	}
 	st, err := s.build(loaded)
+	if err != nil && s.leaveOut != nil && s.leaveOut == s.actions.Load() { // a configuration must not fail by what an action leaves out
+		left := s.leaveOut
+		s.leaveOut = nil
+		st, err = s.build(loaded)
+		s.leaveOut = left
+		if err == nil {
+			s.log.Warn("the rules that emergency actions leave out are served: the configuration cannot be built without them")
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -126,6 +135,8 @@ func (s *Server) watch() {
 			}
 			seen = fingerprint(s.state.Load().files, s.state.Load().dirs)
 			_ = s.Reload() // logged and shown in /status
+		case <-s.rulesBack:
+			s.restoreRules()
 		case <-tick.C:
 			if w := s.clients.warning(); w != "" && w != warned {
 				warned = w

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"gatehouse/proxy/action"
 	"gatehouse/proxy/clientip"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/event"
@@ -89,6 +90,9 @@ type Server struct {
 	started   time.Time
 	clients   recentClients
 	windows   windows
+	actions   atomic.Pointer[action.Set] // nil if there are none
+	samples   *action.Samples
+	rulesBack chan struct{} // a rule that was left out is to be served again
 
 	state     atomic.Pointer[state]
 	listeners *listener.Set
@@ -97,7 +101,9 @@ type Server struct {
 	serving   atomic.Bool
 	draining  atomic.Bool
 
-	reloadMu   sync.Mutex // one reload at a time; held while New builds
+	reloadMu   sync.Mutex  // one reload at a time; held while New builds; guards leaveOut and expiry
+	leaveOut   *action.Set // whose rules the next state is without
+	expiry     *time.Timer // of the next such rule
 	lastReload atomic.Pointer[ReloadStatus]
 	hangup     chan struct{}
 	failed     chan error
@@ -177,7 +183,7 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger.Named("proxy"), gatherer: registry, started: time.Now(),
 		incidents: event.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
-		engine: opts.Engine, counters: limit.NewCounters(0),
+		engine: opts.Engine, counters: limit.NewCounters(0), samples: action.NewSamples(), rulesBack: make(chan struct{}, 1),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	var err error

@@ -136,7 +136,7 @@ func (s *Server) buildApplication(st *state, loaded *config.Loaded, index int) (
 	}
 	s.metrics.touch(c.Name)
 	if inspects {
-		text, err := Lower(loaded, c)
+		text, err := Lower(loaded, without(c, s.leaveOut.Disabled(c.Name, time.Now())))
 		if err != nil {
 			return nil, inText(loaded, index, err)
 		}

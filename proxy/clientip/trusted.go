@@ -61,3 +61,14 @@ func unmapPrefix(p netip.Prefix) netip.Prefix {
 	}
 	return p
 }
+
+// Overlaps gives a network of trusted proxies that has addresses of p.
+func (r *Resolver) Overlaps(p netip.Prefix) (netip.Prefix, bool) {
+	p = unmapPrefix(p)
+	for _, t := range r.trusted.prefixes {
+		if t.Overlaps(p) {
+			return t, true
+		}
+	}
+	return netip.Prefix{}, false
+}

@@ -30,6 +30,7 @@ const (
 	Rule            Reason = "rule"               // a disruptive rule other than the score
 	List            Reason = "list"               // a list of addresses
 	RateLimit       Reason = "rate_limit"         // 429
+	Action          Reason = "action"             // an emergency action of an operator: 403, or 429 for what is beyond a limit
 	BadRequest      Reason = "bad_request"        // malformed HTTP, 400
 	HeaderTooLarge  Reason = "header_too_large"   // 431
 	HeaderTimeout   Reason = "header_timeout"     // 408

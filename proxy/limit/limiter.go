@@ -124,7 +124,7 @@ func compile(scope string, x config.RateLimit) (*rule, error) {
 		r.methods = append(r.methods, http.MethodHead)
 	}
 	if x.Path != "" {
-		path, err := policy.CompilePath(foldPath(x.Path))
+		path, err := policy.CompilePath(FoldPath(x.Path))
 		if err != nil {
 			return nil, fmt.Errorf("path: %w", err)
 		}
@@ -186,7 +186,7 @@ func (l *Limiter) evaluate(r *Request, s stage) Decision {
 			continue
 		}
 		if path == "" {
-			path = foldPath(r.Path)
+			path = FoldPath(r.Path)
 		}
 		if !x.takes(r.Method, path) {
 			continue
@@ -207,9 +207,9 @@ func (r *rule) takes(method, path string) bool {
 	return (len(r.methods) == 0 || slices.Contains(r.methods, method)) && (r.path == nil || r.path.Match(path))
 }
 
-// foldPath makes paths equal that many servers take for the same: it lowers letters, and drops parameters of segments,
+// FoldPath makes paths equal that many servers take for the same: it lowers letters, and drops parameters of segments,
 // empty segments and the slash at the end. A path that only looks different must not get around a limit.
-func foldPath(path string) string {
+func FoldPath(path string) string {
 	path = strings.ToLower(path)
 	if !strings.HasSuffix(path, "/") && !strings.Contains(path, ";") && !strings.Contains(path, "//") {
 		return path

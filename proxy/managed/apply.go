@@ -209,8 +209,10 @@ func (g *Gateway) swap() error {
 	if err != nil {
 		return err
 	}
+	g.applyKept(s)
 	s.Start()
 	g.server.Store(s)
+	g.takeActions(nil) // what was said meanwhile
 	close(g.ready)
 	return nil
 }

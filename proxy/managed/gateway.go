@@ -41,6 +41,8 @@ type Gateway struct {
 	lookNow   chan struct{} // at the bucket
 	joined    chan struct{} // closed when there is an identity
 
+	actions actionsState
+
 	mu       sync.Mutex // guards what follows
 	serving  serving
 	orders   map[string]revision.Order // of what was served, by name
@@ -94,6 +96,9 @@ func New(o Options) (_ *Gateway, err error) {
 		g.identity.Store(id)
 	}
 	if err := g.loadTrust(); err != nil {
+		return nil, err
+	}
+	if err := g.loadActions(); err != nil {
 		return nil, err
 	}
 	if o.SecretKeyFile != "" {

@@ -94,6 +94,8 @@ func (g *Gateway) takeState(ctx context.Context, body []byte) error {
 	if len(s.Head) > 0 {
 		g.offers.put(offer{source: fromManager, head: s.Head, depot: managerDepot{g.client}, trial: s.Trial.Duration()})
 	}
+	g.takeActions(s.Actions)
+	g.answer(s.Questions)
 	for _, p := range g.options.Parts {
 		p.State(ctx, g, s)
 	}

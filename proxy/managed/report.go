@@ -92,6 +92,7 @@ func (g *Gateway) makeReport(sequence int64) (r *fleetapi.Report, took int) {
 		r.Serving.Source, r.Serving.Trial = string(s.source), s.trial != nil
 	}
 	g.mu.Unlock()
+	g.reportActions(r)
 	r.Restartable, r.Why = g.restartable()
 	if server := g.server.Load(); server != nil {
 		r.Ready, r.Draining = server.Ready()

@@ -15,6 +15,11 @@ type message struct {
 // describe says what happened, by kind: a client learns nothing of rules, lists and thresholds.
 func describe(reason event.Reason, status int) message {
 	switch reason {
+	case event.Action:
+		if status == http.StatusTooManyRequests {
+			return describe(event.RateLimit, status)
+		}
+		return message{"This request was refused", "The site does not take this request at the moment."}
 	case event.CRSScore, event.Rule, event.List:
 		return message{"This request was refused", "The request looked as if it could harm this site, so it was stopped."}
 	case event.WorkBound, event.Arguments:

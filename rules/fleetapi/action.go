@@ -8,8 +8,8 @@ import (
 
 // KindActions and KindLists are the kinds of the statements of an Actions and a Lists.
 const (
-	KindActions revision.Kind = "actions"
-	KindLists   revision.Kind = "lists"
+	KindActions = revision.KindActions
+	KindLists   = revision.KindLists
 )
 
 // Actions are the emergency actions of a group that are in force, all of them. Its number is the statement's: a gateway

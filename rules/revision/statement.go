@@ -16,6 +16,8 @@ const (
 	KindHead     Kind = "head"     // of the latest revision: the content is the same
 	KindTrust    Kind = "trust"    // the content is the hash of a trust bundle, the order its serial
 	KindAudit    Kind = "audit"    // the content is the hash of the audit log's latest entry, the order its number
+	KindActions  Kind = "actions"  // the content is the hash of the emergency actions that are in force, the order theirs alone
+	KindLists    Kind = "lists"    // the content is the hash of the changes to lists, the order theirs alone
 )
 
 // Statement is what is signed: a few lines, of fewer than MaxStatement bytes, that say all that must not be changed.
@@ -124,7 +126,7 @@ func parseStatement(text []byte) (s Statement, err error) {
 // check says what is wrong with a statement before it is signed, or after it was read.
 func (s Statement) check() error {
 	switch s.Kind {
-	case KindRevision, KindHead:
+	case KindRevision, KindHead, KindActions, KindLists:
 		if !ValidName(s.Group) {
 			return fmt.Errorf("%.80q is no name of a group", s.Group)
 		}

@@ -21,8 +21,10 @@ import (
 
 	"gatehouse/mgmt/api"
 	"gatehouse/mgmt/auth"
+	"gatehouse/mgmt/publish"
 	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
+	"gatehouse/proxy/config"
 	"gatehouse/rules/revision"
 )
 
@@ -32,6 +34,8 @@ type Options struct {
 	Logger   *zap.Logger
 	Version  string
 	Now      func() time.Time // nil is time.Now
+	// Prove compiles and self-tests a configuration as a gateway does.
+	Prove func(*config.Loaded) error
 }
 
 // Server is a manager.
@@ -43,6 +47,7 @@ type Server struct {
 	vault   *secret.Vault
 	key     revision.PrivateKey // that signs
 	auth    *auth.Service
+	publish *publish.Service
 	// holder names this process among the managers of one database.
 	holder string
 
@@ -163,7 +168,8 @@ func (s *Server) openAPI() (err error) {
 	if s.auth, err = openAuth(s.opts.Settings, s.db, s.vault, s.log); err != nil {
 		return err
 	}
-	s.api.server.Handler, err = api.New(api.Options{DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth})
+	s.publish = publish.New(publish.Options{Stack: s.opts.Settings.Stack, Signers: []revision.Signer{s.key}, Vault: s.vault, Prove: s.opts.Prove})
+	s.api.server.Handler, err = api.New(api.Options{DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish})
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"gatehouse/mgmt"
+	"gatehouse/proxy"
 )
 
 func managerCommand() command {
@@ -40,7 +41,7 @@ the data directory: keep a copy of it, apart from the backups of the database. T
 				if err != nil {
 					return err
 				}
-				return manage(ctx, mgmt.Options{Settings: s, Logger: logger, Version: version()})
+				return manage(ctx, mgmt.Options{Settings: s, Logger: logger, Version: version(), Prove: proxy.NewProver().Prove})
 			}
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/mgmt/auth"
+	"gatehouse/mgmt/publish"
 	"gatehouse/mgmt/store"
 )
 
@@ -32,6 +33,7 @@ type Options struct {
 	Logger  *zap.Logger
 	Version string
 	Auth    *auth.Service
+	Publish *publish.Service
 	// Authenticator says who asks; nil is Auth.
 	Authenticator Authenticator
 	// Other answers what is not below /api, such as the pages; nil answers nothing there.

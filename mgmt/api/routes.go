@@ -7,4 +7,10 @@ func (a *API) allRoutes() {
 	a.userRoutes()
 	a.tokenRoutes()
 	a.auditRoutes()
+	a.objectRoutes()
+	a.partRoutes()
+	a.changeRoutes()
+	a.publishRoutes()
+	a.revisionRoutes()
+	a.importRoutes()
 }

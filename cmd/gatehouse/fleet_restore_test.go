@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"gatehouse/mgmt"
@@ -21,6 +22,8 @@ import (
 	"gatehouse/proxy/managed"
 	"gatehouse/proxy/proxytest"
 	"gatehouse/rules/crs"
+	"gatehouse/rules/engine"
+	"gatehouse/rules/policy"
 	"gatehouse/rules/revision"
 	"gatehouse/rules/sealed"
 )
@@ -29,6 +32,7 @@ import (
 type aManager struct {
 	t        *testing.T
 	settings mgmt.Settings
+	url      string // of the API
 	db       *store.DB
 	key      revision.PrivateKey
 }
@@ -47,15 +51,27 @@ func managerSettings(t *testing.T, bucket string) mgmt.Settings {
 	return settings
 }
 
+// proved proves configurations with what all tests of the process have compiled.
+func proved(t *testing.T) func(*config.Loaded) error {
+	judges := proxytest.Compiled(t).With(engine.Options{Target: policy.TargetOf})
+	return func(loaded *config.Loaded) error {
+		i, err := proxy.NewInspector(loaded, zap.NewNop(), judges)
+		if err != nil {
+			return err
+		}
+		return i.Close()
+	}
+}
+
 // startManager starts a manager and gives it with the function that stops it.
 func startManager(t *testing.T, settings mgmt.Settings) (*aManager, func()) {
 	t.Helper()
-	s, err := mgmt.New(t.Context(), mgmt.Options{Settings: settings, Logger: zaptest.NewLogger(t), Version: "test"})
+	s, err := mgmt.New(t.Context(), mgmt.Options{Settings: settings, Logger: zaptest.NewLogger(t), Version: "test", Prove: proved(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Start()
-	m := &aManager{t: t, settings: settings}
+	m := &aManager{t: t, settings: settings, url: "http://" + s.APIAddr().String()}
 	if m.db, err = store.Open(t.Context(), store.Options{File: filepath.Join(settings.Data, "manager.db")}); err != nil {
 		t.Fatal(err)
 	}

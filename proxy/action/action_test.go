@@ -109,3 +109,20 @@ func BenchmarkSamples(b *testing.B) {
 		s.Add(r, Passed, nil)
 	}
 }
+
+// TestSamplesAreEven: what came early in a minute is remembered as well as what came late.
+func TestSamplesAreEven(t *testing.T) {
+	s, now := NewSamples(), time.Unix(1_800_000_000, 0)
+	const n = 20_000
+	for i := range n {
+		client := "203.0.113.9"
+		if i >= n/2 {
+			client = "192.0.2.1"
+		}
+		s.Add(request(client, now), Passed, nil)
+	}
+	a := block("a", "203.0.113.0/24")
+	if all, hit, err := s.Answer(&a, now); err != nil || all != n || hit < n*4/10 || hit > n*6/10 {
+		t.Errorf("%d of %d, %v", hit, all, err)
+	}
+}

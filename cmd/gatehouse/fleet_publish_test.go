@@ -130,7 +130,8 @@ groups: [{ name: edge, listeners: [http], applications: ["*"] }]
 		{http.MethodPatch, "/applications/shop", application, map[string]any{"upstream": "none"}, http.StatusUnprocessableEntity, "none"},
 		{
 			http.MethodPatch, "/policies/default", policy,
-			map[string]any{"seclang": `SecAction "id:9,phase:2,pass,nolog,setvar:tx.inbound_anomaly_score_pl1=+100"`}, http.StatusUnprocessableEntity, "self-test",
+			map[string]any{"seclang": `SecAction "id:9,phase:2,pass,nolog,setvar:tx.inbound_anomaly_score_pl1=+100"`},
+			http.StatusUnprocessableEntity, "self-test",
 		},
 		{http.MethodPost, "/publish", "", publish, http.StatusConflict, "nothing to publish"},
 	} {

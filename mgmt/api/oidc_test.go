@@ -278,8 +278,10 @@ func TestOIDCAbuse(t *testing.T) {
 			body, _ = json.Marshal(answer)
 			return body
 		}),
-		"no token":                         tampered(replace(`"id_token"`, `"no_token"`)),
-		"the words of another user":        tampered(replace(`"sub":"id1"`, `"sub":"id2"`)),
+		"no token": tampered(replace(`"id_token"`, `"no_token"`)),
+		"the words of another user": tampered(func(_ string, body []byte) []byte {
+			return bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`"sub":"id1"`), []byte(`"sub":"id2"`)), []byte(i.ann()), []byte("mallory"))
+		}),
 		"groups as an object":              tampered(replace(`"groups":["staff","waf-editors"]`, `"groups":{"staff":true}`)),
 		"groups with the name in a longer": tampered(replace(`"groups":["staff","waf-editors"]`, `"groups":["staff-x","x-waf-editors"]`)),
 		"a disabled account": func() *http.Request {

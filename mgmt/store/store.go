@@ -197,7 +197,12 @@ func (db *DB) transact(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, d
 }
 
 func (db *DB) attempt(ctx context.Context, pool *sql.DB, opts *sql.TxOptions, do func(*Tx) error) error {
-	inner, err := pool.BeginTx(ctx, db.isolation(opts))
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// The statements end with ctx, and so does what they are in. If the beginning did, a request that ends just after its rollback would
+	// spoil SQLite's connection for the next one.
+	inner, err := pool.BeginTx(context.WithoutCancel(ctx), db.isolation(opts))
 	if err != nil {
 		return err
 	}

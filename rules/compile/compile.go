@@ -81,11 +81,15 @@ func (c *Compiler) Program(policy *resolve.Policy, o Options) (*program.Program,
 			}
 		}
 	}
-	p.Always, p.Generic = program.NewBits(len(p.Rules)), program.NewBits(len(p.Rules))
-	p.Unfolds, p.Nominated = program.NewBits(len(p.Rules)), program.NewBits(len(p.Rules))
+	p.Always, p.Nominated = program.NewBits(len(p.Rules)), program.NewBits(len(p.Rules))
 	p.Seal(c.names)
-	f := fold(p)
-	c.group(p, f, o)
+	constant, assumed := fold(p, program.Constant), fold(p, program.Assumed)
+	if !assumed.extends(constant) {
+		assumed = constant
+		p.Foldings[program.Assumed] = constant.result
+	}
+	p.Watched = assumed.watched()
+	c.group(p, constant, assumed, o)
 	p.Seal(c.names)
 	return p, nil
 }

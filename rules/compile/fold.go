@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"iter"
 	"strings"
 
 	"gatehouse/rules/compile/resolve"
@@ -24,10 +25,19 @@ const (
 //
 // It assumes that every rule up to a place ran, or was skipped as the rules say by constants alone. What happens in a
 // request may break this: a rule that is skipped, removed or allowed away. Rules that can do so to a folded one are in
-// Unfolds: after them the transaction goes on with all rules.
+// Unfolds: after them the transaction goes on with more rules.
+//
+// At the level Assumed it also takes for granted that no rule that depends on the request adds to a field, and that nothing was
+// interrupted: phase 5 is folded too. The fields that are added to are watched.
 type folding struct {
 	program   *program.Program
+	level     program.Level
+	result    program.Folding
 	decisions []decision
+	// arguments are what the arguments of operators come to that refer to constant fields, by rule.
+	arguments map[int]string
+	// linkArguments are those of the first link.
+	linkArguments map[int]string
 	// changing are the fields of TX that depend on the request, prefixes those whose names begin so.
 	changing map[int]bool
 	prefixes []string
@@ -44,12 +54,16 @@ var driverFields = []string{
 	"gatehouse_traffic", "gatehouse_now", "gatehouse_kind",
 }
 
-// lastFolded is the last phase that is folded. Phase 5 also runs after an interruption, when other rules did not.
-const lastFolded = 4
+// walks are the phases in the order in which they run. Phase 5 also runs after an interruption, when other rules did not:
+// it is folded for requests without one whose reply has no body to inspect, and only at the level Assumed.
+var walks = map[program.Level][][]int{
+	program.Assumed:  {{1, 2, 3, 4}, {1, 2, 3, 5}},
+	program.Constant: {{1, 2, 3, 4}},
+}
 
-// fold decides what can be decided, and fills in the program's Folded and Unfolds.
-func fold(p *program.Program) *folding {
-	f := &folding{program: p, changing: make(map[int]bool), crossing: make(map[int]bool)}
+// fold decides what can be decided at a level.
+func fold(p *program.Program, level program.Level) *folding {
+	f := &folding{program: p, level: level, changing: make(map[int]bool), crossing: make(map[int]bool)}
 	for i := range program.Captures {
 		f.changing[i] = true
 	}
@@ -65,6 +79,7 @@ func fold(p *program.Program) *folding {
 	for f.pass(); f.grown; f.pass() {
 	}
 	f.unfolds()
+	p.Foldings[level] = f.result
 	return f
 }
 
@@ -72,47 +87,70 @@ func (f *folding) slot(name string) int { return f.program.Slot(name) }
 
 // pass walks through all phases under what is known of changing fields.
 func (f *folding) pass() {
-	p := f.program
 	f.grown = false
-	f.decisions = make([]decision, len(p.Rules))
-	p.Acts = program.NewBits(len(p.Rules))
-	p.Folded = [6][]program.Assignment{}
-	trial := p.NewTrial()
+	f.decisions = make([]decision, len(f.program.Rules))
+	f.arguments, f.linkArguments = make(map[int]string), make(map[int]string)
+	f.result = program.Folding{Acts: program.NewBits(len(f.program.Rules))}
+	for _, phases := range walks[f.level] {
+		trial := f.program.NewTrial()
+		for _, phase := range phases {
+			f.result.Assignments[phase] = f.phase(phase, trial)
+		}
+	}
+	if f.level != program.Assumed {
+		for i := range f.program.Phases[5].All() {
+			f.depends(f.program.Rules[i])
+		}
+	}
+}
+
+// phase walks through one phase and gives what its folded rules assign.
+func (f *folding) phase(phase int, trial *program.Trial) []program.Assignment {
+	p := f.program
 	skipAfter, skips := "", 0
-	for phase := 1; phase <= 5; phase++ {
-		for i := range p.Phases[phase].All() {
-			r := p.Rules[i]
-			if r.Marker != "" {
-				if r.Marker == skipAfter {
-					skipAfter = ""
-				}
-				continue
+	var all []program.Assignment
+	for i := range p.Phases[phase].All() {
+		r := p.Rules[i]
+		if r.Marker != "" {
+			if r.Marker == skipAfter {
+				skipAfter = ""
 			}
-			switch {
-			case phase > lastFolded:
-				f.depends(r)
-			case skipAfter != "":
-				f.decisions[i] = dropped
-			case !f.crossing[i] && f.constant(r):
-				f.decisions[i] = folded
-				matched, assignments := trial.Run(i)
-				p.Folded[phase] = append(p.Folded[phase], assignments...)
-				if matched {
-					skipAfter, skips = r.SkipAfter, i
-				}
-				if len(assignments) > 0 || skipAfter != "" {
-					p.Acts.Set(i)
-				}
-			case f.impossible(r, trial):
-				f.decisions[i] = dropped
-			default:
-				f.depends(r)
+			continue
+		}
+		switch {
+		case skipAfter != "":
+			f.decisions[i] = dropped
+		case !f.crossing[i] && f.constant(r):
+			f.decisions[i] = folded
+			matched, assignments := trial.Run(i)
+			all = append(all, assignments...)
+			if matched {
+				skipAfter, skips = r.SkipAfter, i
+			}
+			if len(assignments) > 0 || skipAfter != "" {
+				f.result.Acts.Set(i)
+			}
+		case f.impossible(r, trial):
+			f.decisions[i] = dropped
+		default:
+			f.depends(r)
+			f.argument(f.arguments, i, r, trial)
+			if len(r.Next) > 0 {
+				f.argument(f.linkArguments, i, r.Next[0], trial)
 			}
 		}
-		if skipAfter != "" && phase <= lastFolded {
-			f.crossing[skips] = true
-			f.grown = true
-		}
+	}
+	if skipAfter != "" && phase < 5 {
+		f.crossing[skips] = true
+		f.grown = true
+	}
+	return all
+}
+
+// argument notes what the argument of an operator comes to, if it refers to fields and all are constant.
+func (f *folding) argument(noted map[int]string, i int, r *program.Rule, trial *program.Trial) {
+	if names, ok := r.ArgumentFields(); len(names) > 0 && f.constantFields(names, ok) {
+		noted[i] = trial.Argument(r)
 	}
 }
 
@@ -206,19 +244,53 @@ func (f *folding) impossible(r *program.Rule, trial *program.Trial) bool {
 // depends notes what a rule that depends on the request may change. A field whose old value is known and new value is
 // not, is one that changes.
 func (f *folding) depends(r *program.Rule) {
-	for _, link := range append([]*program.Rule{r}, r.Next...) {
-		for i := range link.Effects() {
-			e := &link.Effects()[i]
-			if e.Kind != resolve.SetVar && e.Kind != resolve.UnsetVar {
-				continue
-			}
-			if e.Key.Constant() {
-				f.change(strings.ToLower(e.Key.Text))
-			} else {
-				f.changePrefix(strings.ToLower(e.KeyPrefix()))
+	for e := range writes(r) {
+		switch {
+		case f.assumes(e):
+		case e.Key.Constant():
+			f.change(strings.ToLower(e.Key.Text))
+		default:
+			f.changePrefix(strings.ToLower(e.KeyPrefix()))
+		}
+	}
+}
+
+// writes are what the rule and its links write to TX.
+func writes(r *program.Rule) iter.Seq[*program.Effect] {
+	return func(yield func(*program.Effect) bool) {
+		for _, link := range append([]*program.Rule{r}, r.Next...) {
+			for i := range link.Effects() {
+				e := &link.Effects()[i]
+				if (e.Kind == resolve.SetVar || e.Kind == resolve.UnsetVar) && !yield(e) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// assumes says whether the level takes for granted that the effect does not happen: that of a rule that adds to a score.
+func (f *folding) assumes(e *program.Effect) bool {
+	return f.level == program.Assumed && e.Kind == resolve.SetVar && e.Key.Constant() && strings.HasPrefix(e.Text.Text, "+")
+}
+
+// watched are the fields that a rule that runs writes though they were taken for constant.
+func (f *folding) watched() program.Bits {
+	b := program.NewBits(f.program.Fields())
+	for i, r := range f.program.Rules {
+		if f.decisions[i] != run || r.Marker != "" {
+			continue
+		}
+		for e := range writes(r) {
+			if !f.assumes(e) {
+				continue
+			}
+			if slot := f.slot(strings.ToLower(e.Key.Text)); slot >= 0 && !f.changing[slot] {
+				b.Set(slot)
+			}
+		}
+	}
+	return b
 }
 
 func (f *folding) change(name string) {
@@ -245,14 +317,22 @@ func (f *folding) changePrefix(prefix string) {
 	}
 }
 
+// extends says whether f decides all that another folding does.
+func (f *folding) extends(less *folding) bool {
+	for i := range f.decisions {
+		if f.decisions[i] == run && less.decisions[i] != run {
+			return false
+		}
+	}
+	return true
+}
+
 // unfolds finds the rules that can break what folding assumed.
 func (f *folding) unfolds() {
-	p := f.program
-	for phase := 1; phase <= lastFolded; phase++ {
-		for i := range p.Phases[phase].All() {
-			if r := p.Rules[i]; f.decisions[i] == run && r.Marker == "" && f.breaks(r) {
-				p.Unfolds.Set(i)
-			}
+	f.result.Unfolds = program.NewBits(len(f.program.Rules))
+	for i, r := range f.program.Rules {
+		if f.decisions[i] == run && r.Marker == "" && f.breaks(r) {
+			f.result.Unfolds.Set(i)
 		}
 	}
 }
@@ -267,7 +347,7 @@ func (f *folding) breaks(r *program.Rule) bool {
 			if e.Kind != resolve.RemoveRules {
 				continue
 			}
-			for j := range f.program.Acts.All() {
+			for j := range f.result.Acts.All() {
 				if program.Selects(&e.Rules, f.program.Rules[j]) {
 					return true
 				}

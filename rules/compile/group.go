@@ -14,7 +14,7 @@ import (
 type grouping struct {
 	compiler *Compiler
 	program  *program.Program
-	folding  *folding
+	constant *folding
 	options  Options
 
 	// sets are the patterns of rules that many policies have, and those of the others.
@@ -22,8 +22,10 @@ type grouping struct {
 	// patternOf is the pattern of a nominated rule.
 	patternOf map[int]patternUse
 	places    map[place]*interests
-	// assigned are the fields of TX that folded rules set. They do so when the next rule runs, too late to make it run.
+	// assigned are the fields of TX that folded rules set. They make no rule run.
 	assigned map[int]bool
+	// present are the rules that run because there is a value, whatever it is: they count it, or it is a link's.
+	present map[int]bool
 }
 
 // patternList is a set of patterns in the making, with the number of each.
@@ -55,27 +57,36 @@ type interests struct {
 }
 
 // group fills in what a program does with values.
-func (c *Compiler) group(p *program.Program, f *folding, o Options) {
+func (c *Compiler) group(p *program.Program, constant, assumed *folding, o Options) {
 	g := &grouping{
-		compiler: c, program: p, folding: f, options: o,
-		patternOf: make(map[int]patternUse), places: make(map[place]*interests), assigned: make(map[int]bool),
+		compiler: c, program: p, constant: constant, options: o,
+		patternOf: make(map[int]patternUse), places: make(map[place]*interests), assigned: make(map[int]bool), present: make(map[int]bool),
 	}
-	for _, assignments := range p.Folded {
-		for _, a := range assignments {
-			g.assigned[a.Slot] = true
+	for _, f := range []*folding{constant, assumed} {
+		for _, assignments := range f.result.Assignments {
+			for _, a := range assignments {
+				g.assigned[a.Slot] = true
+			}
 		}
+	}
+	for level := range p.Foldings {
+		p.Foldings[level].Rest = program.NewBits(len(p.Rules))
 	}
 	for i := range g.sets {
 		g.sets[i].numbers = make(map[*pattern.Pattern]int)
 	}
-	p.Triggers = make(map[int][]int)
+	p.Triggers, p.Mutes = make(map[int][]int), make(map[int]*program.Mute)
 	p.FieldClasses = make(map[int]*program.Class)
 	for i, r := range p.Rules {
 		if r.Marker != "" {
 			continue
 		}
-		if f.decisions[i] != run {
-			p.Generic.Set(i)
+		switch {
+		case constant.decisions[i] != run:
+			p.Foldings[program.Constant].Rest.Set(i)
+			continue
+		case assumed.decisions[i] != run:
+			p.Foldings[program.Assumed].Rest.Set(i)
 			continue
 		}
 		g.rule(i, r)
@@ -101,24 +112,49 @@ func (g *grouping) rule(i int, r *program.Rule) {
 		p.Always.Set(i)
 		return
 	}
-	if slot, ok := g.trigger(r); ok {
-		p.Triggers[slot] = append(p.Triggers[slot], i)
-		p.Generic.Set(i) // it may have been set when folding ends
+	if slots, others, ok := g.triggers(r); ok {
+		for _, slot := range slots {
+			p.Triggers[slot] = append(p.Triggers[slot], i)
+		}
+		if others {
+			p.OtherTriggers = append(p.OtherTriggers, i)
+		}
+		p.Foldings[program.Constant].Rest.Set(i) // it may have been set when folding ends
 		return
 	}
-	var places []interest
-	for _, t := range r.Targets {
-		found, ok := g.interestsIn(r, t)
-		if !ok {
-			p.Always.Set(i)
-			return
-		}
-		places = append(places, found...)
+	if places, ok := g.rareLink(r); ok {
+		g.present[i] = true
+		g.interested(i, places)
+		return
 	}
-	if use, ok := g.pattern(r); ok {
+	places, counts, ok := g.interests(r, r.Phase)
+	if !ok {
+		p.Always.Set(i)
+		return
+	}
+	if use, ok := g.pattern(r); ok && !counts {
 		p.Nominated.Set(i)
 		g.patternOf[i] = use
+		g.mute(i)
 	}
+	g.present[i] = counts
+	g.interested(i, places)
+}
+
+// mute finds out whether a rule need not look at values that come to nothing.
+func (g *grouping) mute(i int) {
+	p := g.program
+	var argument []string
+	if text, ok := g.constant.linkArguments[i]; ok {
+		argument = append(argument, text)
+	}
+	if m := p.NewMute(i, argument...); m != nil {
+		p.Mutes[i] = m
+	}
+}
+
+// interested notes that a rule looks at the values of places.
+func (g *grouping) interested(i int, places []interest) {
 	for _, x := range places {
 		in := g.places[x.place]
 		if in == nil {
@@ -133,24 +169,54 @@ func (g *grouping) rule(i int, r *program.Rule) {
 	}
 }
 
-// trigger is the field of TX without which the rule does nothing.
-func (g *grouping) trigger(r *program.Rule) (slot int, ok bool) {
+// triggers are the fields of TX without which the rule does nothing: those with a slot, and whether any other may be one.
+func (g *grouping) triggers(r *program.Rule) (slots []int, others, ok bool) {
 	if len(r.Targets) != 1 {
-		return 0, false
+		return nil, false, false
 	}
 	t := r.Targets[0]
-	if t.Variable != variable.TX || t.Count || t.Key == "" || t.Regex != nil {
-		return 0, false
+	if t.Variable != variable.TX || t.Key == "" && t.Regex == nil || t.Count && !r.Fails("0") {
+		return nil, false, false
 	}
-	slot = g.program.Slot(t.Key)
-	if slot < program.Captures || g.fixed(slot) || g.assigned[slot] {
-		return 0, false
+	if t.Regex != nil {
+		slots, others = g.program.Taken(t.Regex), true
+	} else {
+		slots = []int{g.program.Slot(t.Key)}
 	}
-	return slot, true
+	for _, slot := range slots {
+		if slot < program.Captures || g.fixed(slot) || g.assigned[slot] {
+			return nil, false, false
+		}
+	}
+	return slots, others, true
+}
+
+// rareLink gives the places of a link that few requests have a value for, if nothing happens before it: without one the
+// chain does nothing.
+func (g *grouping) rareLink(r *program.Rule) ([]interest, bool) {
+	before := r
+	for _, link := range r.Next {
+		if before.Capture || len(before.Effects()) > 0 {
+			return nil, false
+		}
+		if places, _, ok := g.interests(link, r.Phase); ok && !slices.ContainsFunc(places, interest.common) {
+			return places, true
+		}
+		before = link
+	}
+	return nil, false
+}
+
+// commonHeaders are those that most requests have.
+var commonHeaders = []string{"accept", "accept-encoding", "accept-language", "connection", "cookie", "host", "referer", "user-agent"}
+
+// common says whether most requests have such a value.
+func (x interest) common() bool {
+	return x.key == "" || x.place.variable != variable.RequestHeaders || slices.Contains(commonHeaders, x.key)
 }
 
 // fixed says whether a field is set from outside and by no rule.
-func (g *grouping) fixed(slot int) bool { return g.folding.fixed[slot] }
+func (g *grouping) fixed(slot int) bool { return g.constant.fixed[slot] }
 
 // interest is a place with a key, or with all of its keys.
 type interest struct {
@@ -158,16 +224,33 @@ type interest struct {
 	key   string
 }
 
-// interestsIn are the places of a target, if all of their values are known when the rule's phase begins.
-func (g *grouping) interestsIn(r *program.Rule, t resolve.Target) ([]interest, bool) {
-	if t.Count {
-		return nil, false
+// interests are the places of all targets of a rule or link without whose values it does nothing, if all of them are known
+// when its phase begins. Counts says that the rule does not look at the values themselves.
+func (g *grouping) interests(r *program.Rule, phase int) (places []interest, counts, ok bool) {
+	if r.Operator() == nil {
+		return nil, false, false
 	}
+	for _, t := range r.Targets {
+		if t.Count && !r.Fails("0") {
+			return nil, false, false
+		}
+		counts = counts || t.Count
+		found, ok := g.interestsIn(t, phase)
+		if !ok {
+			return nil, false, false
+		}
+		places = append(places, found...)
+	}
+	return places, counts, true
+}
+
+// interestsIn are the places of a target, if all of their values are known when the phase begins.
+func (g *grouping) interestsIn(t resolve.Target, phase int) ([]interest, bool) {
 	switch t.Variable.Kind() {
 	case variable.Empty:
 		return nil, true
 	case variable.Single:
-		return []interest{{place: place{variable: t.Variable}}}, program.FixedFrom(t.Variable) <= r.Phase
+		return []interest{{place: place{variable: t.Variable}}}, program.FixedFrom(t.Variable) <= phase
 	}
 	if t.Variable == variable.TX {
 		slot := g.program.Slot(t.Key)
@@ -185,7 +268,7 @@ func (g *grouping) interestsIn(r *program.Rule, t resolve.Target) ([]interest, b
 		switch from := program.FixedFrom(s.Variable); {
 		case from > 4:
 			return nil, false
-		case from > r.Phase: // there are no values yet
+		case from > phase: // there are no values yet
 			continue
 		}
 		x := interest{place: place{variable: s.Variable, names: s.Names}}
@@ -225,9 +308,13 @@ func (g *grouping) classes() {
 	for at, in := range g.places {
 		if at.variable == variable.TX {
 			p.FieldClasses[at.slot] = g.class(in.all)
+			g.usual(p.FieldClasses[at.slot], "0", "1", "auto")
 			continue
 		}
 		classes := &program.Classes{Other: g.class(in.all)}
+		if at.variable.Kind() == variable.Single {
+			g.usual(classes.Other, usualValues[at.variable]...)
+		}
 		for key, rules := range in.byKey {
 			if classes.ByKey == nil {
 				classes.ByKey = make(map[string]*program.Class)
@@ -240,4 +327,31 @@ func (g *grouping) classes() {
 			p.Classes[at.variable] = classes
 		}
 	}
+}
+
+// usualValues are those that most requests have in a variable. The others are numbers or texts that are 0 or empty.
+var usualValues = map[variable.ID][]string{
+	variable.RequestMethod:   {"GET", "POST", "HEAD"},
+	variable.RequestProtocol: {"HTTP/1.1", "HTTP/2.0"},
+	variable.ResponseStatus:  {"200", "302", "304", "404"},
+}
+
+// usual notes for values that many requests have which rules of a class need not run for them.
+func (g *grouping) usual(c *program.Class, values ...string) {
+	for _, value := range append([]string{"0", ""}, values...) {
+		kept := slices.DeleteFunc(slices.Clone(c.Run), func(i int32) bool { return g.fails(int(i), value) })
+		if len(kept) < len(c.Run) {
+			c.Usual = append(c.Usual, program.Usual{Value: value, Run: kept})
+		}
+	}
+}
+
+// fails says whether a rule need not run for the value of a variable.
+func (g *grouping) fails(i int, value string) bool {
+	r := g.program.Rules[i]
+	if argument, ok := g.constant.arguments[i]; ok {
+		g.program.Foldings[program.Constant].Rest.Set(i) // the argument may be another one when folding ends
+		return r.Fails(value, argument)
+	}
+	return r.Fails(value)
 }

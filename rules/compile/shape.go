@@ -20,6 +20,10 @@ func (g *grouping) class(rules []int) *program.Class {
 	var wants []want
 	for _, i := range rules {
 		w := want{chain: g.program.Rules[i].Chain}
+		if g.present[i] {
+			c.Present = append(c.Present, int32(i))
+			continue
+		}
 		if g.program.Nominated.Has(i) {
 			w.nominated, w.multi, w.use = true, g.program.Rules[i].MultiMatch, g.patternOf[i]
 		} else {

@@ -45,6 +45,214 @@ func TestTextsAgree(t *testing.T) {
 			SecRule TX:a "@eq 1" "id:8,phase:1,pass,nolog,skip:1"
 			SecAction "id:9,phase:1,pass,nolog,setvar:tx.h_b=skipped"
 			SecRule HIGHEST_SEVERITY "@eq 5" "id:10,phase:1,pass,log"`},
+		{"scores", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0,setvar:tx.b=0,setvar:tx.one=3"
+			SecRule ARGS "@rx attack" "id:2,phase:1,pass,log,setvar:tx.a=+%{tx.one}"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.c=+%{tx.a}"
+			SecRule TX:c "@ge 3" "id:4,phase:1,pass,log,msg:'so far %{tx.c}',setvar:tx.h_four=1"
+			SecAction "id:5,phase:2,pass,nolog,setvar:tx.c=0"
+			SecRule ARGS "@streq fine" "id:6,phase:2,pass,log,setvar:tx.b=+%{tx.one}"
+			SecAction "id:7,phase:2,pass,nolog,setvar:tx.c=+%{tx.a},setvar:tx.c=+%{tx.b}"
+			SecRule TX:c "@ge 6" "id:8,phase:2,deny,log,msg:'in all %{tx.c}'"
+			SecAction "id:9,phase:3,pass,nolog,setvar:tx.d=+%{tx.c}"
+			SecAction "id:10,phase:4,pass,nolog,setvar:tx.d=+10"
+			SecAction "id:11,phase:5,pass,nolog,setvar:tx.two=+%{tx.d}"
+			SecRule TX:two "@eq 0" "id:12,phase:5,pass,nolog,skipAfter:QUIET"
+			SecAction "id:13,phase:5,pass,log,msg:'ends with %{tx.two}',setvar:tx.h_end=%{tx.two}"
+			SecMarker QUIET`},
+		{"scores whose rules are skipped", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule ARGS "@streq fine" "id:2,phase:1,pass,nolog,skipAfter:END"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.b=+%{tx.a},setvar:tx.b=+1"
+			SecRule ARGS "@streq no such value" "id:4,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecMarker END
+			SecAction "id:5,phase:2,pass,nolog,setvar:tx.c=%{tx.b}"
+			SecRule TX:c "@eq 1" "id:6,phase:5,pass,log"`},
+		{"scores whose rules are removed", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule ARGS "@streq fine" "id:2,phase:1,pass,nolog,ctl:ruleRemoveById=5"
+			SecRule ARGS "@streq attack" "id:3,phase:1,pass,nolog,ctl:ruleRemoveById=6"
+			SecRule ARGS "@streq no such value" "id:4,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecAction "id:5,phase:2,pass,nolog,setvar:tx.b=+%{tx.a},setvar:tx.b=+1"
+			SecAction "id:6,phase:5,pass,nolog,setvar:tx.c=%{tx.a}"
+			SecRule TX:b "@eq 1" "id:7,phase:5,pass,log"`},
+		{"scores that a constant gate skips", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule TX:a "@eq 0" "id:2,phase:1,pass,nolog,skipAfter:END"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.b=1"
+			SecRule ARGS "@rx attack" "id:4,phase:1,pass,log,setvar:tx.h_four=1"
+			SecMarker END
+			SecRule ARGS "@rx attack" "id:5,phase:1,pass,log,setvar:tx.a=+1,setvar:tx.c=%{tx.b}"
+			SecRule TX:a "@eq 0" "id:6,phase:2,pass,nolog,skipAfter:END2"
+			SecAction "id:7,phase:2,pass,nolog,setvar:tx.d=1"
+			SecMarker END2
+			SecRule TX:b "@eq 1" "id:8,phase:2,pass,log"`},
+		{"a score by a name made by a macro", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.h_upper=0"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:2,phase:1,pass,nolog,capture,t:lowercase,setvar:'tx.h_%{tx.0}=+1'"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.a=+%{tx.h_upper}"
+			SecRule TX:a "@eq 1" "id:5,phase:2,pass,log"`},
+		{"scores, and a constant that is skipped", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule ARGS "@streq fine" "id:2,phase:1,pass,nolog,skipAfter:END"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.c=1"
+			SecMarker END
+			SecRule ARGS "@streq no such value" "id:4,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecAction "id:5,phase:1,pass,nolog,setvar:tx.b=+%{tx.a},setvar:tx.b=+1"
+			SecRule TX:b "@eq 1" "id:6,phase:2,pass,log"`},
+		{"scores and a refusal in the last phase", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule ARGS "@streq fine" "id:2,phase:3,deny,log"
+			SecRule ARGS "@streq no such value" "id:3,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecAction "id:4,phase:3,pass,nolog,setvar:tx.b=+%{tx.a},setvar:tx.b=+1"
+			SecAction "id:5,phase:5,pass,nolog,setvar:tx.d=%{tx.b}"
+			SecRule TX:d "@eq 1" "id:6,phase:5,pass,log"`},
+		{"scores and a refusal without one", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=0"
+			SecRule ARGS "@streq fine" "id:2,phase:1,deny,log"
+			SecRule ARGS "@streq no such value" "id:3,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecAction "id:4,phase:1,pass,nolog,setvar:tx.b=+%{tx.a},setvar:tx.b=+1"
+			SecAction "id:5,phase:3,pass,nolog,setvar:tx.c=%{tx.b}"
+			SecAction "id:6,phase:5,pass,nolog,setvar:tx.d=+%{tx.b}"
+			SecRule TX:d "@eq 1" "id:7,phase:5,pass,log"
+			SecRule &TX:c "@eq 0" "id:8,phase:5,pass,log"`},
+		{"a score that is unset", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule ARGS "@streq no such value" "id:2,phase:1,pass,nolog,setvar:tx.a=+1"
+			SecRule ARGS "@streq fine" "id:3,phase:1,pass,nolog,setvar:!tx.a=0"
+			SecAction "id:4,phase:1,pass,nolog,setvar:tx.b=%{tx.a}"
+			SecRule TX:a "@eq 1" "id:5,phase:2,pass,log"`},
+		{"counts of what few have", `
+			SecRule &ARGS:one "@gt 0" "id:1,phase:1,pass,log"
+			SecRule &ARGS:one "@eq 0" "id:2,phase:1,pass,log"
+			SecRule &ARGS:one "!@eq 0" "id:3,phase:1,pass,log"
+			SecRule &REQUEST_HEADERS:/^x-/ "@ge 3" "id:4,phase:1,pass,log"
+			SecRule &ARGS|!ARGS:one "@gt 1" "id:5,phase:2,pass,log"
+			SecRule &REQUEST_COOKIES:theme "@streq 1" "id:6,phase:1,pass,log"
+			SecRule &ARGS:one "@rx ^[1-9]" "id:7,phase:1,pass,log"
+			SecRule &TX:gatehouse_traffic "@gt 0" "id:8,phase:1,pass,log"
+			SecRule &TX:gatehouse_traffic "@eq 0" "id:9,phase:1,pass,log"
+			SecRule ARGS "@streq attack" "id:10,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule &TX:a "@gt 0" "id:11,phase:1,pass,log"
+			SecRule &TX:a "@eq 0" "id:12,phase:1,pass,log"
+			SecRule &REQUEST_METHOD "@eq 1" "id:13,phase:1,pass,log"
+			SecRule &MULTIPART_PART_HEADERS:q "@gt 0" "id:14,phase:2,pass,log"
+			SecRule &ARGS:one|REQUEST_HEADERS:Cookie "@rx [1-9]" "id:15,phase:1,pass,log"`},
+		{"links that few requests have a value for", `
+			SecRule REQUEST_METHOD "@rx ^(?:GET|POST)$" "id:1,phase:1,pass,log,chain"
+			SecRule REQUEST_HEADERS:X-A "@streq 2"
+			SecRule REQUEST_METHOD "@rx ^(?:GET|POST)$" "id:2,phase:1,pass,log,chain"
+			SecRule REQUEST_HEADERS:Content-Length "!@rx ^0?$"
+			SecRule REQUEST_METHOD "@rx ^(?:GET|POST)$" "id:3,phase:1,pass,log,chain"
+			SecRule &REQUEST_HEADERS:Content-Length "@eq 0"
+			SecRule REQUEST_METHOD "@rx ^(GET)$" "id:4,phase:1,pass,log,capture,setvar:tx.a=%{tx.1},chain"
+			SecRule REQUEST_HEADERS:X-None "@rx ."
+			SecRule REQUEST_METHOD "@rx ^(POST)$" "id:5,phase:1,pass,log,chain"
+			SecRule REQUEST_URI "@rx ." "setvar:tx.b=1,chain"
+			SecRule REQUEST_HEADERS:X-None "@rx ."
+			SecRule REQUEST_METHOD "@rx ^(POST)$" "id:6,phase:1,pass,log,chain"
+			SecRule REQUEST_URI "@rx (shop)" "capture,chain"
+			SecRule REQUEST_HEADERS:X-None "@rx ."
+			SecRule TX:1 "@rx ." "id:7,phase:1,pass,log"
+			SecRule REQUEST_METHOD "@rx ^POST$" "id:8,phase:1,pass,log,chain"
+			SecRule REQUEST_HEADERS:Content-Type "@rx form" "chain"
+			SecRule ARGS_POST "@rx a" "t:none"`},
+		{"values that most requests have", `
+			SecRule REQUEST_METHOD "!@within GET POST" "id:1,phase:1,pass,log"
+			SecRule REQUEST_METHOD "@within POST PUT" "id:2,phase:1,pass,log"
+			SecRule REQUEST_PROTOCOL "!@rx (HTTP)" "id:3,phase:1,pass,log,capture"
+			SecRule TX:1 "@rx ." "id:4,phase:1,pass,log"
+			SecRule REQBODY_ERROR "!@eq 0" "id:5,phase:2,pass,log"
+			SecRule REQBODY_ERROR "@eq 0" "id:6,phase:2,pass,log"
+			SecRule TX:gatehouse_traffic "@within auto api" "id:7,phase:1,pass,log"
+			SecRule TX:gatehouse_detect "!@eq 1" "id:8,phase:1,pass,log"
+			SecRule REQUEST_METHOD "@within post put" "id:9,phase:1,pass,log,t:lowercase"
+			SecRule REQUEST_METHOD "@within GET POST" "id:10,phase:1,pass,log,t:lowercase,multiMatch"
+			SecRule RESPONSE_STATUS "@ge 300" "id:11,phase:3,pass,log"
+			SecRule REQUEST_METHOD|REQUEST_PROTOCOL "@rx 1" "id:12,phase:1,pass,log"
+			SecAction "id:13,phase:1,pass,nolog,setvar:'tx.a=GET HEAD'"
+			SecRule REQUEST_METHOD "!@within %{tx.a}" "id:14,phase:1,pass,log"
+			SecRule REQUEST_METHOD "@within %{tx.a}" "id:15,phase:1,pass,log"`},
+		{"an argument that is constant, until its rule is removed", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,ctl:ruleRemoveById=3"
+			SecAction "id:2,phase:1,pass,nolog,setvar:tx.a=GET"
+			SecAction "id:3,phase:1,pass,nolog,setvar:tx.a=POST"
+			SecRule REQUEST_METHOD "@within %{tx.a}" "id:4,phase:1,pass,log"
+			SecRule REQUEST_METHOD "!@within %{tx.a}" "id:5,phase:1,pass,log"`},
+		{"fields that an expression takes", `
+			SecRule ARGS_NAMES "@rx ^(?:one|x)$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.h_%{tx.0}=seen'"
+			SecRule TX:/^h_o/ "@streq seen" "id:2,phase:1,pass,log"
+			SecRule TX:/^h_[a-n]/ "@streq seen" "id:3,phase:1,pass,log"
+			SecRule &TX:/^h_/ "@gt 0" "id:4,phase:1,pass,log"
+			SecRule &TX:/^h_/ "@eq 0" "id:5,phase:1,pass,log"
+			SecRule ARGS "@streq attack" "id:6,phase:1,pass,nolog,setvar:tx.one=attack"
+			SecRule TX:/^one$/ "@streq attack" "id:7,phase:1,pass,log"
+			SecRule TX:/^[0-9]$/ "@rx ." "id:8,phase:1,pass,log"
+			SecAction "id:9,phase:1,pass,nolog,setvar:tx.h_const=seen"
+			SecRule TX:/^h_c/ "@streq seen" "id:10,phase:2,pass,log"
+			SecRule TX:/^gatehouse_h/ "@rx ^shop" "id:11,phase:1,pass,log"`},
+		{"names that come to nothing", `
+			SecAction "id:1,phase:1,pass,nolog,setvar:'tx.a=/x-b/ /one/'"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:2,phase:1,pass,log,capture,t:lowercase,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@within %{tx.a}" "setvar:tx.b=+1"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:3,phase:1,pass,log,capture,setvar:'tx.n_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^n_/ "@rx ^/" "setvar:tx.c=+1"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:4,phase:1,pass,log,capture,setvar:'tx.o_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^o_/ "!@rx ^/one" "setvar:tx.d=+1"`},
+		{"names that come to nothing stay in TX:0", `
+			SecRule REQUEST_HEADERS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:2,phase:1,pass,log,capture,t:lowercase,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecRule TX:0 "@rx ^(?:q|upper|one|two|x|form)$" "id:3,phase:1,pass,nolog,setvar:tx.a=1"`},
+		{"names of two variables that come to nothing", `
+			SecRule ARGS_NAMES|REQUEST_COOKIES_NAMES "@rx ^.*$" "id:2,phase:1,pass,log,capture,t:lowercase,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecRule TX:0 "@rx ^(?:session|theme)$" "id:3,phase:1,pass,nolog,setvar:tx.a=1"
+			SecRule REQUEST_COOKIES_NAMES|ARGS_NAMES "@rx ^.*$" "id:4,phase:1,pass,log,capture,t:lowercase,setvar:'tx.n_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^n_/ "@streq no such value"
+			SecRule TX:0 "@rx ^(?:session|theme)$" "id:5,phase:1,pass,nolog,setvar:tx.b=1"`},
+		{"a name that comes to nothing, and that an expression takes", `
+			SecRule ARGS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecRule TX:/_on/ "@rx ." "id:2,phase:1,pass,log"`},
+		{"a name that comes to nothing, and that a target names", `
+			SecRule ARGS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecRule TX:m_one "@rx ." "id:2,phase:1,pass,log"`},
+		{"a name that comes to nothing, and that a text names", `
+			SecRule ARGS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecRule REQUEST_METHOD "@rx ." "id:2,phase:1,pass,log,msg:'%{tx.m_one}'"`},
+		{"a name that comes to nothing, and that a setvar reads", `
+			SecRule ARGS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecAction "id:2,phase:1,pass,nolog,setvar:'tx.a=%{tx.m_one}'"`},
+		{"names among fields that others write", `
+			SecRule ARGS_NAMES "@rx ^one$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.m_y%{tx.0}=/other/'"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:2,phase:1,pass,log,capture,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq /other/"`},
+		{"names whose fields have another text", `
+			SecRule ARGS_NAMES "@rx ^.*$" "id:1,phase:1,pass,nolog,capture,setvar:'tx.m_%{tx.0}=%{REQUEST_METHOD}',chain"
+			SecRule TX:/^m_/ "@streq POST" "setvar:tx.a=+1"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:2,phase:1,pass,nolog,capture,setvar:'tx.n_%{tx.0}=/%{tx.0}/',setvar:tx.b=+1,chain"
+			SecRule TX:/^n_/ "@streq no such value"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:3,phase:1,pass,nolog,capture,setvar:'tx.o_%{tx.0}=+%{tx.0}',chain"
+			SecRule TX:/^o_/ "@rx ." "setvar:tx.c=+1"`},
+		{"names whose argument is a constant that is removed", `
+			SecRule ARGS "@streq attack" "id:1,phase:1,pass,nolog,ctl:ruleRemoveById=3"
+			SecAction "id:2,phase:1,pass,nolog,setvar:'tx.a=/one/'"
+			SecAction "id:3,phase:1,pass,nolog,setvar:'tx.a=/none/'"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:4,phase:1,pass,log,capture,t:lowercase,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@within %{tx.a}"`},
+		{"names of which the last is an exception", `
+			SecRule ARGS "@rx ^(?:attack|ac)$" "id:1,phase:1,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS_NAMES:two"
+			SecRule ARGS_NAMES "@rx ^.*$" "id:2,phase:1,pass,log,capture,t:lowercase,setvar:'tx.m_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^m_/ "@streq no such value"
+			SecRule TX:0 "@rx ^(?:q|upper|one)$" "id:3,phase:1,pass,nolog,setvar:tx.a=1"`},
+		{"names of which the last is none of the rule's", `
+			SecRule ARGS_NAMES|!ARGS_NAMES:two "@rx ^.*$" "id:4,phase:1,pass,log,capture,t:lowercase,setvar:'tx.n_%{tx.0}=/%{tx.0}/',chain"
+			SecRule TX:/^n_/ "@streq no such value"
+			SecRule TX:0 "@rx ^(?:q|upper|one|x)$" "id:5,phase:1,pass,nolog,setvar:tx.b=1"`},
 		{"deny and skip", `
 			SecRule ARGS "@rx attack" "id:1,phase:2,deny,skipAfter:END"
 			SecAction "id:2,phase:5,pass,log,setvar:tx.a=1"
@@ -462,10 +670,12 @@ func TestTextsAgree(t *testing.T) {
 			matched := 0
 			for _, wire := range exchanges {
 				for _, detect := range []bool{true, false} {
-					got := judge(t, program, []byte(wire), detect)
-					matched += len(got.Matches)
-					if diff := differ(t, reference, []byte(wire), detect, got); diff != "" {
-						t.Fatalf("detect=%v (-reference +program):\n%s\n%q", detect, diff, wire)
+					for last := rules.PhaseRequestBody; last <= rules.PhaseResponseBody; last++ {
+						got := judgeUntil(t, program, []byte(wire), detect, last)
+						matched += len(got.Matches)
+						if diff := differUntil(t, reference, []byte(wire), detect, last, got); diff != "" {
+							t.Fatalf("detect=%v, the last phase %d (-reference +program):\n%s\n%q", detect, last, diff, wire)
+						}
 					}
 				}
 			}
@@ -505,9 +715,14 @@ var exchanges = func() []string {
 // differ is how a result differs from all that the reference gives, which visits values in no certain order.
 func differ(t testing.TB, reference rules.RuleSet, wire []byte, detect bool, got outcome) string {
 	t.Helper()
+	return differUntil(t, reference, wire, detect, rules.PhaseResponseBody, got)
+}
+
+func differUntil(t testing.TB, reference rules.RuleSet, wire []byte, detect bool, last rules.Phase, got outcome) string {
+	t.Helper()
 	diff := ""
 	for range 8 {
-		if diff = cmp.Diff(judge(t, reference, wire, detect), got); diff == "" {
+		if diff = cmp.Diff(judgeUntil(t, reference, wire, detect, last), got); diff == "" {
 			break
 		}
 	}

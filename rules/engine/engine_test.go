@@ -92,6 +92,12 @@ type outcome struct {
 
 func judge(t testing.TB, set rules.RuleSet, wire []byte, detect bool) outcome {
 	t.Helper()
+	return judgeUntil(t, set, wire, detect, rules.PhaseResponseBody)
+}
+
+// judgeUntil ends the transaction after a phase.
+func judgeUntil(t testing.TB, set rules.RuleSet, wire []byte, detect bool, last rules.Phase) outcome {
+	t.Helper()
 	parsed, err := regress.Parse(wire)
 	if err != nil {
 		t.Fatal(err)
@@ -116,8 +122,12 @@ func judge(t testing.TB, set rules.RuleSet, wire []byte, detect bool) outcome {
 	for _, h := range reply.Headers {
 		response.Headers = append(response.Headers, rules.Header{Name: h[0], Value: h[1]})
 	}
-	note(tx.ResponseHeaders(response))
-	note(tx.ResponseBody(rules.Body{Reader: bytes.NewReader(reply.Body), Length: int64(len(reply.Body))}))
+	if last >= rules.PhaseResponseHeaders {
+		note(tx.ResponseHeaders(response))
+	}
+	if last >= rules.PhaseResponseBody {
+		note(tx.ResponseBody(rules.Body{Reader: bytes.NewReader(reply.Body), Length: int64(len(reply.Body))}))
+	}
 	result := tx.Close()
 	o.Interruption, o.Scores, o.Uninspected = result.Interruption, result.Scores, result.Uninspected
 	o.Exclusions = result.Exclusions

@@ -47,7 +47,7 @@ SecRule &ARGS "@eq 1" "id:3,phase:2,deny,log,msg:'c'"
 			t.Errorf("%+v", c)
 		}
 	}
-	if want := map[int][2]int{1: {3, 3}, 3: {3, 1}}; len(got) != len(want) || got[1] != want[1] || got[3] != want[3] {
+	if want := map[int][2]int{1: {3, 3}, 3: {2, 1}}; len(got) != len(want) || got[1] != want[1] || got[3] != want[3] {
 		t.Errorf("runs and matches by rule are %v, want %v", got, want)
 	}
 	if profile.Patterns() <= 0 {

@@ -14,12 +14,14 @@ import (
 // TestSeenAgain sends the same names and headers again and again, to two policies in turn whose rules have the same numbers:
 // what is known of a value from before must be what looking at it comes to.
 func TestSeenAgain(t *testing.T) {
-	operators := []string{`@rx (?i)select.+from`, `@contains /etc/passwd`, `@pm sqlmap nikto`, `@rx [<>]`, `@streq items`, `@detectSQLi`}
+	operators := []string{`@rx (?i)select.+from`, `@contains /etc/passwd`, `@pm sqlmap nikto`, `@rx [<>]`, `@streq items`, `@detectSQLi`, `!@rx ^[a-z]`, `@within itemsnikto`, `@gt 1`, `@lt 1`}
 	policy := func(name string, turn int) rules.Policy {
 		var text strings.Builder
 		for i := range operators {
 			fmt.Fprintf(&text, "SecRule ARGS_NAMES|REQUEST_HEADERS|REQUEST_HEADERS_NAMES|REQUEST_COOKIES_NAMES \"%s\" \"id:%d,phase:2,pass,log,capture,t:none,t:urlDecodeUni,t:lowercase,logdata:'%%{MATCHED_VAR_NAME}=%%{MATCHED_VAR} %%{TX.0}'\"\n",
 				operators[(i+turn)%len(operators)], 1+i)
+			fmt.Fprintf(&text, "SecRule ARGS_NAMES|REQUEST_HEADERS|&REQUEST_HEADERS:Accept \"%s\" \"id:%d,phase:2,pass,log,t:none,t:length\"\n",
+				operators[(i+turn)%len(operators)], 101+i)
 		}
 		return rules.Policy{Name: name, Limits: rules.Limits{Arguments: 100, JSONDepth: 10}, Sources: []rules.Source{{Name: "text", Text: text.String()}}}
 	}

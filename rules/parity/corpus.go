@@ -75,7 +75,7 @@ func wireExchange(name string, wire []byte) (*Exchange, error) {
 	for _, h := range reply.Headers {
 		x.Response.Headers = append(x.Response.Headers, rules.Header{Name: h[0], Value: h[1]})
 	}
-	x.ResponseBody = reply.Body
+	x.ResponseBody, x.HeadersOnly = reply.Body, len(wire)%2 == 0 && len(reply.Body) == 0
 	return x, nil
 }
 
@@ -199,6 +199,6 @@ func PayloadExchange(payload string, place Place) *Exchange {
 	}
 	x := &Exchange{Name: fmt.Sprintf("payload %q as %s", payload, place), Request: NewRequest(method, target, headers...), Body: []byte(body)}
 	x.Response = &rules.Response{Status: 200, Protocol: "HTTP/1.1", Headers: []rules.Header{{Name: "Content-Type", Value: "text/html"}}}
-	x.ResponseBody = []byte("<p>Nothing found.</p>")
+	x.ResponseBody, x.HeadersOnly = []byte("<p>Nothing found.</p>"), len(payload)%2 == 0
 	return x
 }

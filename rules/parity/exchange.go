@@ -20,6 +20,8 @@ type Exchange struct {
 	// Response is nil if the phases of the reply do not run.
 	Response     *rules.Response
 	ResponseBody []byte
+	// HeadersOnly says that phase 4 does not run, as for most replies.
+	HeadersOnly bool
 }
 
 // clone is a copy that can be changed without changing x.
@@ -46,7 +48,7 @@ func (x *Exchange) Run(set rules.RuleSet, mode rulestest.Mode) Outcome {
 	if x.Truncated {
 		whole.Body.Length = -1
 	}
-	if x.Response != nil {
+	if x.Response != nil && !x.HeadersOnly {
 		whole.ResponseBody = &compare.Body{}
 		if len(x.ResponseBody) > 0 {
 			whole.ResponseBody.Data, whole.ResponseBody.Length = x.ResponseBody, int64(len(x.ResponseBody))

@@ -88,6 +88,9 @@ func writeExchange(b *strings.Builder, name string, x *Exchange) {
 	if r.Traffic != standard.Traffic {
 		given = append(given, "traffic "+r.Traffic)
 	}
+	if x.HeadersOnly {
+		given = append(given, "response headers")
+	}
 	if len(given) > 0 {
 		b.WriteString("\n-- given --\n" + strings.Join(given, "\n") + "\n")
 	}
@@ -112,6 +115,8 @@ func sameRequest(x *Exchange, c *rulestest.Case) error {
 	switch {
 	case x.Truncated:
 		return fmt.Errorf("the body is truncated")
+	case x.HeadersOnly != c.Given.HeadersOnly:
+		return fmt.Errorf("phase 4 runs in one alone")
 	case c.Request.Method != r.Method || c.Request.Target != r.Target || c.Request.Protocol != r.Protocol:
 		return fmt.Errorf("the request line reads back as %q %q %q", c.Request.Method, c.Request.Target, c.Request.Protocol)
 	case !slices.Equal(c.Request.Headers, r.Headers):

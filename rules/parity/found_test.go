@@ -134,6 +134,7 @@ func caseExchange(file string, c *rulestest.Case) *Exchange {
 	if c.Response != nil {
 		x.Response, x.ResponseBody = &c.Response.Response, c.Response.Body
 	}
+	x.HeadersOnly = c.Given.HeadersOnly
 	return x
 }
 

@@ -195,6 +195,7 @@ func (g *exchangeGenerator) response(x *Exchange) {
 		}
 	}
 	x.Response = r
+	x.HeadersOnly = g.Chance(40)
 	if g.Chance(70) {
 		x.ResponseBody = []byte(strings.TrimRight(pick(g.Choices, []string{
 			"<p>fine</p>", "root:x:0:0:root:/root:/bin/bash", "You have an error in your SQL syntax; check the manual", "ORA-00933: SQL command not properly ended",

@@ -69,6 +69,7 @@ func (t *Tx) setVar(e *Effect) {
 	}
 	if value, ok := assigned(old, text); ok {
 		t.extra.put(at, name, value)
+		t.otherSet(name)
 	}
 }
 

@@ -66,15 +66,18 @@ func (t *Tx) evaluateLinks(r *Rule, index int, rec *record) bool {
 
 // checkUnfold lets the rules run that folding had decided, if the rule that runs breaks what folding assumed.
 func (t *Tx) checkUnfold() {
-	if t.program.Unfolds.Has(t.at) {
-		t.unfold()
+	for level := Generic - 1; level >= t.level; level-- {
+		if t.program.Foldings[level].Unfolds.Has(t.at) {
+			t.unfold(level + 1)
+			return
+		}
 	}
 }
 
-func (t *Tx) unfold() {
-	if !t.generic {
-		t.generic = true
-		orBits(t.active, t.program.Generic)
+// unfold goes on at a level that assumes less. What was assigned so far is what the rules so far have assigned.
+func (t *Tx) unfold(to Level) {
+	for ; t.level < to; t.level++ {
+		orBits(t.active, t.program.Foldings[t.level].Rest)
 	}
 }
 
@@ -85,6 +88,7 @@ func (t *Tx) disrupt(r *Rule) {
 		switch {
 		case t.engine == engineOn:
 			t.interruption = i
+			t.unfold(Constant) // the rest of the phase does not run
 		case t.engine == engineDetectionOnly && t.kept == nil:
 			t.kept = i
 		}
@@ -170,7 +174,12 @@ func unchanged(steps []*transform.Func, text *text) bool {
 
 // candidateFields are the values of a target that patterns nominated for the rule.
 func (t *Tx) candidateFields(out []field, target *target, starter *Rule, index int) []field {
-	for c := t.look.heads[index].first; c != 0; {
+	head := &t.look.heads[index]
+	c := head.first
+	if !head.loud && t.level < Generic && len(t.exceptions) == 0 {
+		c = head.last // the others come to nothing
+	}
+	for c != 0 {
 		candidate := t.look.candidates[c-1]
 		c = candidate.next
 		if f, ok := t.fieldOf(target, int(candidate.value)); ok && !t.excepted(target, starter, &f) {

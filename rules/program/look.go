@@ -20,7 +20,7 @@ type look struct {
 	results []int32 // by value and step of its plan: index in texts plus one, 0 if not computed yet
 
 	candidates []candidate
-	nominated  []int32         // the rules nominated for the last value
+	nominated  []int32         // the rules nominated for the last value, ^rule if it is muted
 	heads      []candidateList // by rule
 	touched    []int32         // the rules with candidates
 	scratch    []*pattern.Scratch
@@ -48,7 +48,10 @@ type text struct {
 
 type candidate struct{ value, next int32 }
 
-type candidateList struct{ first, last int32 }
+type candidateList struct {
+	first, last int32
+	loud        bool // not all of them come to nothing
+}
 
 func (l *look) single(v variable.ID) int { return int(l.singles[v]) - 1 }
 
@@ -151,12 +154,11 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, key, s 
 		t.over = &rules.BoundError{What: "values", Limit: most}
 		return
 	}
-	for _, rule := range c.Run {
-		t.active.Set(int(rule))
-	}
+	t.activate(c.Present)
 	at := int32(len(l.values))
 	l.values = append(l.values, value{class: c, variable: v, names: names, index: int32(index), text: int32(len(l.texts)), first: -1})
-	if !c.Looks || len(s) > longestSeen || !repeats(v, names, key) {
+	if !c.Looks && len(c.Run) == 0 || len(s) > longestSeen || !repeats(v, names, key) {
+		t.activate(c.runs(s))
 		l.texts = append(l.texts, text{s, byteset.Of(s)})
 		t.search(at)
 		return
@@ -167,21 +169,46 @@ func (t *Tx) lookAtValue(c *Class, v variable.ID, names bool, index int, key, s 
 		t.recall(at, known)
 		return
 	}
+	t.activate(c.Run)
 	mask, before := byteset.Of(s), l.bytes
+	l.nominated = l.nominated[:0]
 	l.texts = append(l.texts, text{s, mask})
 	t.search(at)
 	if t.over == nil && place.again() {
-		place.keep(seen{class: c.number, value: s, mask: mask, bytes: l.bytes - before, nominated: l.nominated})
+		place.keep(seen{
+			class: c.number, value: s, mask: mask, bytes: l.bytes - before, run: t.mayMatch(c.Run, s), nominated: t.mayMatch(l.nominated, s),
+		})
 	}
 }
 
-// recall nominates the rules that were nominated for the same value before.
+func (t *Tx) activate(rules []int32) {
+	for _, rule := range rules {
+		t.active.Set(int(rule))
+	}
+}
+
+// mayMatch are the rules that do not fail for a value, in new memory.
+func (t *Tx) mayMatch(rules []int32, value string) (out []int32) {
+	for _, rule := range rules {
+		if rule < 0 || !t.program.Rules[rule].Fails(value) {
+			out = append(out, rule)
+		}
+	}
+	return out
+}
+
+// recall makes the rules run that may match a value that came before.
 func (t *Tx) recall(at int32, known *seen) {
 	if !t.scanned(known.bytes) {
 		return
 	}
+	t.activate(known.run)
 	for _, rule := range known.nominated {
-		t.addCandidate(int(rule), at)
+		if rule < 0 {
+			t.addCandidate(int(^rule), at, true)
+		} else {
+			t.addCandidate(int(rule), at, false)
+		}
 	}
 }
 
@@ -295,12 +322,17 @@ func (t *Tx) nominate(at, textAt int32, wants []Bits) {
 			for ; word != 0; word &= word - 1 {
 				for _, use := range t.program.Uses[i][w*64+bits.TrailingZeros64(word)] {
 					if t.holds(at, use, textAt) {
-						t.addCandidate(use.Rule, at)
+						t.addCandidate(use.Rule, at, t.mutes(use.Rule, textAt))
 					}
 				}
 			}
 		}
 	}
+}
+
+// mutes says that the match of a rule comes to nothing.
+func (t *Tx) mutes(rule int, textAt int32) bool {
+	return t.program.mutes != nil && t.program.mutes[rule] != nil && t.program.mutes[rule].comesToNothing(t.look.texts[textAt].s)
 }
 
 // holds says whether a text is one that the rule looks at.
@@ -326,14 +358,20 @@ func (t *Tx) made(v *value, step int16, textAt int32) bool {
 	return v.first >= 0 && t.look.results[v.first+int32(step)] == textAt+1
 }
 
-func (t *Tx) addCandidate(rule int, at int32) {
+// addCandidate gives a rule a value, which may come to nothing.
+func (t *Tx) addCandidate(rule int, at int32, muted bool) {
 	l := &t.look
 	head := &l.heads[rule]
+	head.loud = head.loud || !muted
 	if head.last != 0 && l.candidates[head.last-1].value == at {
 		return // another text of the same value
 	}
 	l.candidates = append(l.candidates, candidate{value: at, next: 0})
-	l.nominated = append(l.nominated, int32(rule))
+	if muted {
+		l.nominated = append(l.nominated, int32(^rule))
+	} else {
+		l.nominated = append(l.nominated, int32(rule))
+	}
 	number := int32(len(l.candidates)) // plus one
 	if head.last == 0 {
 		head.first = number

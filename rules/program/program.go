@@ -20,19 +20,21 @@ type Program struct {
 	// Markers are the indexes of the markers of a name, in order.
 	Markers map[string][]int
 
-	// Always are the rules that run in every transaction as long as what folding assumed holds; Generic are those that
-	// have to run when it does not hold any longer.
-	Always, Generic Bits
-	// Folded are the assignments to TX that folded rules would have made, by phase in the order of the rules.
-	Folded [6][]Assignment
-	// Acts are the folded rules that have an effect. Where one is skipped, what folding assumed does not hold any longer.
-	Acts Bits
-	// Unfolds are the rules that remove a rule of Acts, or allow one away.
-	Unfolds Bits
+	// Always are the rules that run in every transaction.
+	Always Bits
+	// Foldings say what was decided when the policy was compiled: Assumed, and then Constant, which assumes less.
+	Foldings [Generic]Folding
+	// Watched are the fields of TX, by slot, that Assumed takes for constant though a rule that depends on the request adds to
+	// them. When one does so, it does not hold any longer.
+	Watched Bits
 	// Nominated are the rules whose operator can only match values that a pattern nominated.
 	Nominated Bits
+	// Mutes are for nominated rules to which most values come to nothing. They hold up to the level Constant.
+	Mutes map[int]*Mute
 	// Triggers are by field of TX the rules that run once the field is set.
 	Triggers map[int][]int
+	// OtherTriggers are those that run once a field without a slot is set whose name their only target takes.
+	OtherTriggers []int
 
 	// Sets hold the patterns of nominated rules; Uses are by set and pattern the rules that have it.
 	Sets []*pattern.Set
@@ -51,6 +53,7 @@ type Program struct {
 	Bounds Bounds
 
 	names *nameTable
+	mutes []*Mute // Mutes, by rule; nil if there are none
 	// triggers are Triggers, by slot.
 	triggers [][]int
 	// singles and lists are the variables with classes, by the phase from which on they keep their values.
@@ -59,6 +62,33 @@ type Program struct {
 	// matching are, of targets that select fields of TX by an expression, or take all, the slots that they take.
 	matching map[*target][]int
 	pool     sync.Pool
+}
+
+// Level says what a transaction still takes for decided.
+type Level int
+
+// The levels, from the one that decides most.
+const (
+	// Assumed also decides what depends on fields that rules add to which depend on the request: scores. Most requests match
+	// no rule, and keep it to their end.
+	Assumed Level = iota
+	// Constant decides what depends on constants alone.
+	Constant
+	// Generic decides nothing: every rule runs.
+	Generic
+)
+
+// Folding is what was decided when the policy was compiled. It holds as long as what it assumes does; where that ends, the
+// transaction goes on with the next level.
+type Folding struct {
+	// Assignments are those to TX that folded rules would have made, by phase in the order of the rules.
+	Assignments [6][]Assignment
+	// Acts are the folded rules that have an effect. Where one is skipped, what folding assumed does not hold any longer.
+	Acts Bits
+	// Unfolds are the rules that remove a rule of Acts, or allow one away.
+	Unfolds Bits
+	// Rest are the rules that do not run at this level and have to at the next.
+	Rest Bits
 }
 
 // Assignment sets a field of TX.
@@ -85,11 +115,29 @@ type Classes struct {
 
 // Class is what to do with a value.
 type Class struct {
-	// Run are the rules that run because the value is there.
-	Run []int32
+	// Present are the rules that run because there is a value, Run those that look at what it is.
+	Present, Run []int32
+	// Usual are values for which fewer of Run do.
+	Usual []Usual
 	*Shape
 
 	number uint64 // no other class has it
+}
+
+// Usual is a value for which only some rules of Run can match.
+type Usual struct {
+	Value string
+	Run   []int32
+}
+
+// runs are the rules of Run that may match the value.
+func (c *Class) runs(value string) []int32 {
+	for i := range c.Usual {
+		if c.Usual[i].Value == value {
+			return c.Usual[i].Run
+		}
+	}
+	return c.Run
 }
 
 // Shape is the transformations of a class and the patterns to look for. It does not know the rules, so that policies
@@ -149,6 +197,12 @@ func (p *Program) Seal(names *Names) {
 			p.singles[from] = append(p.singles[from], v)
 		} else {
 			p.lists[from] = append(p.lists[from], v)
+		}
+	}
+	if p.mutes = nil; len(p.Mutes) > 0 {
+		p.mutes = make([]*Mute, len(p.Rules))
+		for rule, m := range p.Mutes {
+			p.mutes[rule] = m
 		}
 	}
 	p.fields = slices.Sorted(maps.Keys(p.FieldClasses))

@@ -2,9 +2,17 @@ package program
 
 import "gatehouse/rules/compile/resolve"
 
+// ranBefore are the phases, by bit, after which what was assumed of a phase holds. Most replies are not inspected: what is
+// assumed of phase 5 is that phase 4 did not run.
+var ranBefore = [6]uint8{1: 0, 2: 1 << 1, 3: 1<<1 | 1<<2, 4: 1<<1 | 1<<2 | 1<<3, 5: 1<<1 | 1<<2 | 1<<3}
+
 // run runs one phase. The transaction must not go on if it is over a bound then.
 func (t *Tx) run(phase int) {
 	t.phase = phase
+	if t.ran != ranBefore[phase] {
+		t.unfold(Constant)
+	}
+	t.ran |= 1 << phase
 	if t.profile == nil {
 		t.lookAt(phase)
 	} else {
@@ -16,7 +24,7 @@ func (t *Tx) run(phase int) {
 	if t.skipAfter != "" {
 		next = t.skipFrom(0)
 	}
-	folded := p.Folded[phase]
+	decided := t.decided(next)
 	for {
 		i := nextBit(t.active, rules, next)
 		if i < 0 {
@@ -29,29 +37,40 @@ func (t *Tx) run(phase int) {
 			t.endPhase(phase)
 			return
 		}
-		if !t.generic {
-			folded = t.assign(folded, i)
-		}
+		decided = t.assign(decided, i)
 		next = i + 1
 		if t.isRemoved(p.Rules[i]) {
 			continue
 		}
+		level := t.level
 		if t.profile == nil {
 			t.evaluate(i)
 		} else {
 			t.evaluateProfiled(i)
 		}
-		if t.interruption != nil && phase != 5 {
-			continue // what it skips, it skips in phase 5
-		}
-		if t.skipAfter != "" || t.skip > 0 {
+		if (t.skipAfter != "" || t.skip > 0) && (t.interruption == nil || phase == 5) { // else what it skips, it skips in phase 5
 			next = t.skipFrom(next)
 		}
+		if t.level != level {
+			decided = t.decided(next)
+		}
 	}
-	if !t.generic && (t.interruption == nil || phase == 5) && !t.allowed(phase) {
-		t.assign(folded, len(p.Rules))
+	if (t.interruption == nil || phase == 5) && !t.allowed(phase) {
+		t.assign(decided, len(p.Rules))
 	}
 	t.endPhase(phase)
+}
+
+// decided are the assignments of the phase's folded rules from one on.
+func (t *Tx) decided(from int) []Assignment {
+	if t.level == Generic {
+		return nil
+	}
+	all := t.program.Foldings[t.level].Assignments[t.phase]
+	for len(all) > 0 && all[0].Rule < from {
+		all = all[1:]
+	}
+	return all
 }
 
 // skipFrom is the rule at which a phase goes on after a skip. A marker that does not follow skips the rest of the phase,
@@ -76,16 +95,20 @@ func (t *Tx) skipFrom(first int) int {
 		}
 		next = i + 1
 	}
-	if i := nextBit(p.Acts, rules, first); i >= 0 && i < next {
-		t.unfold()
+	for level := Generic - 1; level >= t.level; level-- {
+		if i := nextBit(p.Foldings[level].Acts, rules, first); i >= 0 && i < next {
+			t.unfold(level + 1)
+			break
+		}
 	}
 	return next
 }
 
-// assign makes the assignments of folded rules in front of a rule, and answers those that are left.
+// assign makes the assignments of folded rules in front of a rule, and answers those that are left. They make no rule
+// active.
 func (t *Tx) assign(folded []Assignment, before int) []Assignment {
 	for len(folded) > 0 && folded[0].Rule < before {
-		t.set(folded[0].Slot, folded[0].Value)
+		t.fields[folded[0].Slot] = txField{folded[0].Value, t.generation}
 		folded = folded[1:]
 	}
 	return folded

@@ -2,7 +2,6 @@ package program
 
 import (
 	"hash/maphash"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -18,7 +17,7 @@ type seen struct {
 	mask  byteset.Set
 	bytes int // scanned
 
-	nominated []int32 // the rules, in order
+	run, nominated []int32 // the rules that may match it, in order, as Class.Run and look.nominated
 }
 
 // memory keeps what looking at values came to, for those that clients send again and again. It has a fixed size and
@@ -65,9 +64,9 @@ type memoryPlace struct {
 // again says whether the value is the one that was not found here before.
 func (p memoryPlace) again() bool { return p.slot.last.Swap(p.hash) == p.hash }
 
-// keep keeps what is known of the value, in the place of another. What s holds may change afterwards.
+// keep keeps what is known of the value, in the place of another. The value may change afterwards.
 func (p memoryPlace) keep(s seen) {
-	s.value, s.nominated = strings.Clone(s.value), slices.Clone(s.nominated)
+	s.value = strings.Clone(s.value)
 	p.slot.kept.Store(&s)
 }
 

@@ -1,7 +1,11 @@
 package program
 
 import (
+	"regexp"
+	"strings"
+
 	"gatehouse/rules/compile/resolve"
+	"gatehouse/rules/program/transform"
 	"gatehouse/rules/program/variable"
 )
 
@@ -15,7 +19,7 @@ type Trial struct{ t *Tx }
 func (p *Program) NewTrial() *Trial {
 	t := newTx(p)
 	t.begin()
-	t.generic = true
+	t.level = Generic
 	return &Trial{t}
 }
 
@@ -49,6 +53,38 @@ func (p *Program) Slot(name string) int {
 		return slot
 	}
 	return -1
+}
+
+// Fields is how many fields of TX have a slot.
+func (p *Program) Fields() int { return len(p.names.names) }
+
+// Taken are the slots of the fields whose names an expression takes.
+func (p *Program) Taken(by *regexp.Regexp) (slots []int) {
+	for slot, name := range p.names.names {
+		if by.MatchString(name) {
+			slots = append(slots, slot)
+		}
+	}
+	return slots
+}
+
+// Argument is what the argument of a rule's operator comes to now, if all that it refers to is constant.
+func (x *Trial) Argument(r *Rule) string { return strings.Clone(x.t.expand(&r.argument)) }
+
+// Fails says that the rule, its chain left aside, does nothing for a value, whatever else is in the transaction. Argument is that
+// of an operator whose argument refers to fields; without one, nothing is said of it.
+func (r *Rule) Fails(value string, argument ...string) bool {
+	if !r.decides || r.multiMatch || r.captures && r.negated || r.compare != nil && len(argument) == 0 {
+		return false
+	}
+	var scratch transform.Scratch
+	for _, step := range r.steps {
+		value, _, _ = step.Apply(&scratch, value)
+	}
+	if r.compare != nil {
+		return r.compare(value, argument[0]) == r.negated
+	}
+	return r.operator.Match(value, nil) == r.negated
 }
 
 // Selects says whether a ctl action is about the rule.

@@ -20,9 +20,10 @@ type Tx struct {
 	generation uint32
 	extra      extra
 
-	active  Bits // the rules that may run
-	generic bool // what folding assumed does not hold any longer
-	looked  int  // the last phase whose values were looked at
+	active Bits // the rules that may run
+	level  Level
+	ran    uint8 // the phases that ran, by bit
+	looked int   // the last phase whose values were looked at
 
 	phase     int
 	engine    engineMode
@@ -190,6 +191,9 @@ func (t *Tx) set(slot int, value string) {
 	for _, rule := range t.program.triggers[slot] {
 		t.active.Set(rule)
 	}
+	if t.level == Assumed && t.program.Watched.Has(slot) {
+		t.unfold(Constant)
+	}
 }
 
 // setName sets a field by its name, which is in lower case.
@@ -199,6 +203,16 @@ func (t *Tx) setName(name, value string) {
 		return
 	}
 	t.extra.set(name, value)
+	t.otherSet(name)
+}
+
+// otherSet makes the rules active that need such a field, which has no slot.
+func (t *Tx) otherSet(name string) {
+	for _, rule := range t.program.OtherTriggers {
+		if t.program.Rules[rule].targets[0].takes(name) {
+			t.active.Set(rule)
+		}
+	}
 }
 
 func (t *Tx) unsetName(name string) {

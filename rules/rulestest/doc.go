@@ -61,6 +61,7 @@
 //	time TIME                as in 2027-06-30T23:59:59Z; 2027-01-15T12:00:00Z if not said
 //	traffic WORD             auto, api, websocket or grpc; auto if not said
 //	application NAME         what rules see as the application's name; test if not said
+//	response headers         the reply's body is not inspected: phase 4 does not run
 //
 // What can be expected, one a line; the verdict comes first and is required:
 //

@@ -15,6 +15,8 @@ type Given struct {
 	Time        time.Time
 	Traffic     string
 	Application string
+	// HeadersOnly says that the reply's body is not inspected: phase 4 does not run.
+	HeadersOnly bool
 }
 
 // complete fills in what the file does not say.
@@ -70,8 +72,13 @@ func (g *Given) set(word, value string) (err error) {
 			return errors.New("application needs a name")
 		}
 		g.Application = value
+	case "response":
+		if value != "headers" {
+			return fmt.Errorf("response %q is none; write headers", value)
+		}
+		g.HeadersOnly = true
 	default:
-		return fmt.Errorf("%q cannot be given; write client, time, traffic or application", word)
+		return fmt.Errorf("%q cannot be given; write client, time, traffic, application or response", word)
 	}
 	return nil
 }

@@ -125,12 +125,16 @@ func judge(tx rules.Transaction, c *Case) (*rules.Interruption, error) {
 	if response == nil {
 		response = &Response{Response: rules.Response{Status: 200, Protocol: "HTTP/1.1"}}
 	}
-	for _, phase := range []func() (*rules.Interruption, error){
+	phases := []func() (*rules.Interruption, error){
 		tx.RequestHeaders,
 		func() (*rules.Interruption, error) { return tx.RequestBody(bodyOf(c.Request.Body)) },
 		func() (*rules.Interruption, error) { return tx.ResponseHeaders(&response.Response) },
 		func() (*rules.Interruption, error) { return tx.ResponseBody(bodyOf(response.Body)) },
-	} {
+	}
+	if c.Given.HeadersOnly {
+		phases = phases[:3]
+	}
+	for _, phase := range phases {
 		if i, err := phase(); i != nil || err != nil {
 			return i, err
 		}

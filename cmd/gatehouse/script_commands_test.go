@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,11 +59,17 @@ func scriptPorts(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// givenAddresses are those that freeAddress gave: somebody may be about to listen there.
+var givenAddresses sync.Map
+
 // freeAddress finds an address on which nobody listens, below the ports that the system hands out for :0 and for
 // outgoing connections, so that no other test takes it before it is used.
 func freeAddress() (string, error) {
 	for range 100 {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
+		if _, given := givenAddresses.LoadOrStore(address, true); given {
+			continue
+		}
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			continue

@@ -18,6 +18,7 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1
+	exitDiffer = 2 // of plan
 	exitUsage  = 64
 )
 
@@ -53,6 +54,7 @@ func commands() []command {
 		revisionBuildCommand(), revisionKeyCommand(),
 		managerCommand(), managerSetupCommand(), managerUserResetCommand(), managerBackupCommand(), managerRestoreCommand(),
 		tokenCreateCommand(), auditListCommand(), auditVerifyCommand(), auditExportCommand(),
+		planCommand(), applyCommand(), publishCommand(), exportCommand(),
 		completionCommand(), versionCommand(),
 	}
 }
@@ -168,6 +170,8 @@ func (c *cli) run(ctx context.Context, cmd command, args []string) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errDifferences):
+		return exitDiffer
 	case errors.As(err, &usage):
 		fmt.Fprintf(c.stderr, "gatehouse %s: %v\nusage: gatehouse %s %s\nmore: gatehouse %s -h\n", cmd.name, err, cmd.name, cmd.synopsis, cmd.name)
 		return exitUsage

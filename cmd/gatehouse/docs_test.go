@@ -108,6 +108,7 @@ func newPageRun(t *testing.T, path string) *pageRun {
 			r.env = append(r.env, "GATEHOUSE_"+flag+"="+address)
 		}
 	}
+	r.env = append(r.env, "GATEHOUSE_API=http://"+r.addresses["127.0.0.1:9080"])
 	return r
 }
 

@@ -22,7 +22,7 @@ var explanations = map[event.Reason]explanation{
 	event.Rule:            {"a rule refused it", ""},
 	event.List:            {"a list of addresses names the client", "Take the address off the list, or narrow the rule that names the list."},
 	event.RateLimit:       {"the client sent more requests than a rate limit allows", "Raise limit: or burst: of the rate limit, or add to its key: what tells users apart."},
-	event.Action:          {"an emergency action of an operator refused the request", "See whose action it is with gatehouse actions; gatehouse actions undo ID takes it back."},
+	event.Action:          {"an emergency action of an operator refused the request", "The event names the action, its author and its reason; it ends by itself at the time that it names."},
 	event.BadRequest:      {"it is malformed HTTP", "Correct the client: what two servers may read differently is never forwarded."},
 	event.HeaderTooLarge:  {"its header is larger than the gateway takes", "Correct the client; most often it is cookies that grow without end."},
 	event.HeaderTimeout:   {"the client did not send its header in time", "timeouts.header of the listener is how long it may take."},

@@ -76,7 +76,7 @@ func (s *Service) Rollback(tx *store.Tx, by Author, name string) (r Revision, ta
 	if r.Changes, err = included(tx, old); err != nil {
 		return r, nil, err
 	}
-	r, err = s.build(tx, by, r)
+	r, err = s.replace(tx, by, latest, r)
 	return r, taken, err
 }
 
@@ -116,6 +116,25 @@ func (s *Service) Promote(tx *store.Tx, by Author, from, to string) (r Revision,
 	}
 	r = Revision{Group: to, Action: "promote", Origin: source.Name, content: source.content, fresh: true}
 	if r.Changes, err = included(tx, source); err != nil {
+		return r, err
+	}
+	return s.replace(tx, by, latest, r)
+}
+
+// replace puts other content in the place of a group's latest. It may protect less than that, which needs a permission of its own.
+func (s *Service) replace(tx *store.Tx, by Author, latest, r Revision) (Revision, error) {
+	before, unreadable := s.load(tx, latest.content, nil)
+	after, err := s.load(tx, r.content, nil)
+	if err != nil {
+		return r, err
+	}
+	list := lowered(before, after)
+	if unreadable != nil && after != nil { // a version may refuse what the one before it took
+		for i := range after.Config.Applications {
+			list = append(list, lowering{after.Config.Applications[i].Name, "this version cannot read how it is protected now"})
+		}
+	}
+	if err := by.permit(list); err != nil {
 		return r, err
 	}
 	return s.build(tx, by, r)

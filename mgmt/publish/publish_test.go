@@ -306,6 +306,31 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// TestProtectionOfContent: so does going back to content that protects less, and taking it from another group.
+func TestProtectionOfContent(t *testing.T) {
+	d := newDesk(t, storetest.SQLite(t)())
+	careful := ann
+	careful.MayLower = func(string) error { return errors.New("not you") }
+	d.published("edge", d.save(ann, "applications/shop", strings.Replace(shop, "block", "detect", 1)))
+	blocks := d.save(ann, "applications/shop", shop)
+	d.published("edge", blocks)
+	back := func(by publish.Author) error {
+		return d.write(func(tx *store.Tx) error { _, _, err := d.Rollback(tx, by, "edge/1"); return err })
+	}
+	promote := func(by publish.Author, from string) error {
+		return d.write(func(tx *store.Tx) error { _, err := d.Promote(tx, by, from, "inner"); return err })
+	}
+	wantProblem(t, back(careful), problem.Forbidden, "mode is lowered from block to detect")
+	d.must(promote(careful, "edge"))
+	wantProblem(t, promote(careful, "edge/1"), problem.Forbidden, "mode is lowered from block to detect")
+	d.must(back(ann))
+	d.must(promote(ann, "edge"))
+	if c, _ := d.served("inner"); c.Applications[0].Mode != config.ModeDetect {
+		t.Errorf("inner serves in %s", c.Applications[0].Mode)
+	}
+	d.must(d.write(func(tx *store.Tx) error { _, _, err := d.Rollback(tx, careful, "edge/2"); return err })) // up again
+}
+
 // TestBack: one change is undone alone, a rollback says what it takes with it, and what it took is pending again.
 func TestBack(t *testing.T) {
 	each(t, func(d *desk) {

@@ -129,7 +129,7 @@ peers-wire: setup ## the cases of proxy/wiretest against other gateways that are
 
 .PHONY: image
 image: build ## build a container image with buildah or docker
-	@.ci/image $(IMAGE) $(CA_BUNDLE)
+	@.ci/image $(IMAGE) $(CA_BUNDLE) $(VERSION)
 
 .PHONY: clean
 clean: ## remove what was built

@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/mgmt/api"
 	"gatehouse/mgmt/auth"
+	"gatehouse/mgmt/fleet"
 	"gatehouse/mgmt/publish"
 	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
@@ -48,10 +49,11 @@ type Server struct {
 	key     revision.PrivateKey // that signs
 	auth    *auth.Service
 	publish *publish.Service
+	fleet   *fleet.Service
 	// holder names this process among the managers of one database.
 	holder string
 
-	api, admin listener
+	api, admin, gateways listener
 
 	starts     []func(context.Context) // what runs in the background from Start to Stop
 	ready      atomic.Bool
@@ -94,7 +96,7 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := s.listen(registry); err != nil {
 		return nil, err
 	}
-	if err := s.openAPI(); err != nil {
+	if err := s.openAPI(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -149,7 +151,8 @@ func (s *Server) listen(gatherer prometheus.Gatherer) error {
 		return err
 	}
 	s.admin.server.Handler = s.adminHandler(gatherer)
-	return nil
+	s.gateways, err = s.newListener("gateways.address", settings.Gateways.Address)
+	return err
 }
 
 // withPort puts the port that the system chose into a URL whose port is 0.
@@ -163,14 +166,31 @@ func withPort(external string, bound net.Addr) string {
 	return u.String()
 }
 
-// openAPI makes what answers on the API's listener.
-func (s *Server) openAPI() (err error) {
+// openAPI makes what answers on the API's listener, and on that of the gateways.
+func (s *Server) openAPI(ctx context.Context) (err error) {
 	if s.auth, err = openAuth(s.opts.Settings, s.db, s.vault, s.log); err != nil {
 		return err
 	}
 	s.publish = publish.New(publish.Options{Stack: s.opts.Settings.Stack, Signers: []revision.Signer{s.key}, Vault: s.vault, Prove: s.opts.Prove})
-	s.api.server.Handler, err = api.New(api.Options{DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish})
+	if err = s.openFleet(ctx); err != nil {
+		return err
+	}
+	s.api.server.Handler, err = api.New(api.Options{DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet})
 	return err
+}
+
+// openFleet makes what answers on the gateways' listener.
+func (s *Server) openFleet(ctx context.Context) (err error) {
+	settings := &s.opts.Settings
+	s.fleet, err = fleet.New(ctx, fleet.Options{
+		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
+	})
+	if err != nil {
+		return err
+	}
+	s.fleet.Configure(s.gateways.server)
+	s.onStart(s.fleet.Run)
+	return nil
 }
 
 // openAuth opens what says who may use the manager.
@@ -192,8 +212,10 @@ func (s *Server) Start() {
 	}
 	s.serve("api", s.api)
 	s.serve("admin", s.admin)
+	s.serve("gateways", s.gateways)
 	s.ready.Store(true)
-	s.log.Info("ready", zap.Stringer("api", s.APIAddr()), zap.Stringer("admin", s.AdminAddr()), zap.String("database", s.db.Kind()))
+	s.log.Info("ready", zap.Stringer("api", s.APIAddr()), zap.Stringer("gateways", s.GatewaysAddr()), zap.Stringer("admin", s.AdminAddr()),
+		zap.String("database", s.db.Kind()), zap.Stringer("trust", s.fleet.TrustHash()))
 }
 
 // APIAddr is the address to which the listener for people and scripts is bound.
@@ -201,6 +223,9 @@ func (s *Server) APIAddr() net.Addr { return s.api.Addr() }
 
 // AdminAddr is the address to which the admin listener is bound.
 func (s *Server) AdminAddr() net.Addr { return s.admin.Addr() }
+
+// GatewaysAddr is the address to which the listener for gateways is bound.
+func (s *Server) GatewaysAddr() net.Addr { return s.gateways.Addr() }
 
 // Failed gives the fault for which the manager must be stopped.
 func (s *Server) Failed() <-chan error { return s.failed }
@@ -233,7 +258,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
+	s.fleet.Stop()
 	step("end the API", s.api.shutdown(ctx))
+	step("end the gateways' listener", s.gateways.shutdown(ctx))
 	s.cutOff()
 	step("end the admin listener", s.admin.server.Close())
 	s.background.Wait()
@@ -247,7 +274,7 @@ func (s *Server) abandon() error {
 	s.stop()
 	s.cutOff()
 	var errs []error
-	for _, l := range []listener{s.api, s.admin} {
+	for _, l := range []listener{s.api, s.admin, s.gateways} {
 		if l.Listener != nil {
 			errs = append(errs, l.Close())
 		}

@@ -135,6 +135,9 @@ func (s *Settings) complete() {
 	if s.Version == 0 {
 		s.Version = 1
 	}
+	if len(s.Gateways.Names) == 0 && loopback(s.Gateways.Address) {
+		s.Gateways.Names = []string{"localhost", "127.0.0.1", "::1"}
+	}
 	if s.KeyFile == "" && s.Data != "" {
 		s.KeyFile = filepath.Join(s.Data, "master.key")
 	}

@@ -33,6 +33,7 @@ type aManager struct {
 	t        *testing.T
 	settings mgmt.Settings
 	url      string // of the API
+	gateways string // address of their listener
 	db       *store.DB
 	key      revision.PrivateKey
 }
@@ -71,7 +72,7 @@ func startManager(t *testing.T, settings mgmt.Settings) (*aManager, func()) {
 		t.Fatal(err)
 	}
 	s.Start()
-	m := &aManager{t: t, settings: settings, url: "http://" + s.APIAddr().String()}
+	m := &aManager{t: t, settings: settings, url: "http://" + s.APIAddr().String(), gateways: s.GatewaysAddr().String()}
 	if m.db, err = store.Open(t.Context(), store.Options{File: filepath.Join(settings.Data, "manager.db")}); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/mgmt/auth"
+	"gatehouse/mgmt/fleet"
 	"gatehouse/mgmt/publish"
 	"gatehouse/mgmt/store"
 )
@@ -34,6 +35,7 @@ type Options struct {
 	Version string
 	Auth    *auth.Service
 	Publish *publish.Service
+	Fleet   *fleet.Service
 	// Authenticator says who asks; nil is Auth.
 	Authenticator Authenticator
 	// Other answers what is not below /api, such as the pages; nil answers nothing there.

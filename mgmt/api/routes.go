@@ -13,4 +13,6 @@ func (a *API) allRoutes() {
 	a.publishRoutes()
 	a.revisionRoutes()
 	a.importRoutes()
+	a.gatewayRoutes()
+	a.joinTokenRoutes()
 }

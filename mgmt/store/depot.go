@@ -30,6 +30,9 @@ func (d Depot) Groups() (groups []string, err error) {
 
 const headSuffix = "/head.json"
 
+// HeadsTopic is notified when a head of the depot has moved or was signed anew.
+const HeadsTopic = "heads"
+
 // Get implements revision.Depot.
 func (d Depot) Get(_ context.Context, name string, most int64) (data []byte, tag string, err error) {
 	err = d.tx.Get(Row(&data, &tag), "SELECT data, tag FROM depot WHERE name = $1", name)
@@ -79,8 +82,11 @@ func (d Depot) Replace(ctx context.Context, name, tag string, data []byte) error
 // OutboxTopic wakes whoever carries the outbox to the bucket.
 const OutboxTopic = "outbox"
 
-// send has an object written to the bucket, if there is one.
+// send tells of a head that moved, and has an object written to the bucket, if there is one.
 func (d Depot) send(name string, head bool) error {
+	if head = head || strings.HasSuffix(name, headSuffix); head {
+		d.tx.Notify(HeadsTopic)
+	}
 	bucket, err := d.tx.Meta(metaBucket)
 	if errors.Is(err, ErrNotFound) || err == nil && bucket == "" {
 		return nil
@@ -88,7 +94,6 @@ func (d Depot) send(name string, head bool) error {
 	if err != nil {
 		return err
 	}
-	head = head || strings.HasSuffix(name, headSuffix)
 	if _, err := d.tx.Exec("INSERT INTO outbox (id, name, head, at) VALUES ($1, $2, $3, $4)", NewID("out", d.tx.now), name, head, d.tx.now); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}

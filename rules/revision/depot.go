@@ -23,7 +23,7 @@ type Depot interface {
 // ErrChanged says that an object is not the one that a writer has seen: somebody else has written.
 var ErrChanged = errors.New("somebody else has written it")
 
-func headName(group string) string { return group + "/head.json" }
+func HeadName(group string) string { return group + "/head.json" }
 
 func revisionName(group string, o Order) string {
 	return fmt.Sprintf("%s/revisions/%d-%d.json", group, o.Epoch, o.Number)

@@ -60,7 +60,7 @@ func (d Dir) Have(group string) func(Hash) ([]byte, bool) {
 
 // Retain removes what no revision of the list needs from what the directory has of a group.
 func (d Dir) Retain(group string, list ...*Revision) error {
-	needed := map[string]bool{headName(group): true}
+	needed := map[string]bool{HeadName(group): true}
 	for _, v := range list {
 		needed[revisionName(group, v.Statement.Order)] = true
 		needed[objectName(group, v.Statement.Content)] = true

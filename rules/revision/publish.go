@@ -75,7 +75,7 @@ func (p *Publisher) Head(ctx context.Context) (Statement, error) {
 }
 
 func (p *Publisher) head(ctx context.Context) (head Statement, tag string, err error) {
-	data, tag, err := p.Depot.Get(ctx, headName(p.Group), MaxSigned)
+	data, tag, err := p.Depot.Get(ctx, HeadName(p.Group), MaxSigned)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Statement{}, "", nil
 	}
@@ -158,7 +158,7 @@ func (p *Publisher) Advance(ctx context.Context, o Order, content Hash) error {
 		if err != nil {
 			return err
 		}
-		if err := p.Depot.Replace(ctx, headName(p.Group), tag, text); !errors.Is(err, ErrChanged) {
+		if err := p.Depot.Replace(ctx, HeadName(p.Group), tag, text); !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}

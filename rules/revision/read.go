@@ -27,7 +27,7 @@ func (r *Reader) Head(ctx context.Context) (Statement, error) {
 
 // SignedHead is the latest revision's head as the depot has it. Nothing of it was verified.
 func (r *Reader) SignedHead(ctx context.Context) ([]byte, error) {
-	data, _, err := r.Depot.Get(ctx, headName(r.Group), MaxSigned)
+	data, _, err := r.Depot.Get(ctx, HeadName(r.Group), MaxSigned)
 	if err != nil {
 		return nil, fmt.Errorf("read the head of group %s: %w", r.Group, err)
 	}

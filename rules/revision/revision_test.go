@@ -237,7 +237,7 @@ func (s *stack) bytes(name string) []byte {
 // sign writes a head and a revision as they are given, whatever they say.
 func (s *stack) sign(head, rev Statement, signer Signer) {
 	s.t.Helper()
-	for name, st := range map[string]Statement{headName("edge"): head, revisionName("edge", head.Order): rev} {
+	for name, st := range map[string]Statement{HeadName("edge"): head, revisionName("edge", head.Order): rev} {
 		text := st.Encode()
 		sig, err := signer.Sign(s.t.Context(), text)
 		if err != nil {
@@ -299,17 +299,17 @@ func (s *stack) edit(name, from, to string) {
 var poisons = []poison{
 	{"no signature", func(s *stack) Statement {
 		data, _ := json.Marshal(signed{Statement: string(head(s).Encode())})
-		s.file(headName("edge"), data)
+		s.file(HeadName("edge"), data)
 		return Statement{}
 	}, "is not signed"},
 	{"a signature of zeros", func(s *stack) Statement {
 		data, _ := json.Marshal(signed{Statement: string(head(s).Encode()), Signatures: []signature{{s.key.Public().ID(), make([]byte, 64)}}})
-		s.file(headName("edge"), data)
+		s.file(HeadName("edge"), data)
 		return Statement{}
 	}, "signature of key"},
 	{"a short signature", func(s *stack) Statement {
 		data, _ := json.Marshal(signed{Statement: string(head(s).Encode()), Signatures: []signature{{s.key.Public().ID(), []byte{1}}}})
-		s.file(headName("edge"), data)
+		s.file(HeadName("edge"), data)
 		return Statement{}
 	}, "signature of key"},
 	{"another key", func(s *stack) Statement {
@@ -319,22 +319,22 @@ var poisons = []poison{
 		s.sign(h, st, newKey(s.t))
 		return Statement{}
 	}, "none of these keys is trusted"},
-	{"the head's number is changed", func(s *stack) Statement { s.edit(headName("edge"), "number 1", "number 2"); return Statement{} }, "signature of key"},
+	{"the head's number is changed", func(s *stack) Statement { s.edit(HeadName("edge"), "number 1", "number 2"); return Statement{} }, "signature of key"},
 	{"the head's content is changed", func(s *stack) Statement {
-		s.edit(headName("edge"), "content sha256:", "content sha256:0")
+		s.edit(HeadName("edge"), "content sha256:", "content sha256:0")
 		return Statement{}
 	}, "signature of key"},
-	{"the head's time is changed", func(s *stack) Statement { s.edit(headName("edge"), "2026", "2027"); return Statement{} }, "signature of key"},
+	{"the head's time is changed", func(s *stack) Statement { s.edit(HeadName("edge"), "2026", "2027"); return Statement{} }, "signature of key"},
 	{"the revision's content is changed", func(s *stack) Statement {
 		s.edit(revisionName("edge", Order{1, 1}), "content sha256:", "content sha256:0")
 		return Statement{}
 	}, "signature of key"},
 	{"a head for a revision", func(s *stack) Statement {
-		s.file(revisionName("edge", Order{1, 1}), s.bytes(headName("edge")))
+		s.file(revisionName("edge", Order{1, 1}), s.bytes(HeadName("edge")))
 		return Statement{}
 	}, "it is a head, not a revision"},
 	{"a revision for a head", func(s *stack) Statement {
-		s.file(headName("edge"), s.bytes(revisionName("edge", Order{1, 1})))
+		s.file(HeadName("edge"), s.bytes(revisionName("edge", Order{1, 1})))
 		return Statement{}
 	}, "it is a revision, not a head"},
 	{"another group", func(s *stack) Statement { s.Reader.Group = "inner"; s.copyGroup("inner"); return Statement{} }, "of group edge, not of inner"},
@@ -355,28 +355,28 @@ var poisons = []poison{
 		return Statement{}
 	}, "there are two revisions"},
 	{"no revision", func(s *stack) Statement { s.remove(revisionName("edge", Order{1, 1})); return Statement{} }, "no such file"},
-	{"an empty head", func(s *stack) Statement { s.file(headName("edge"), nil); return Statement{} }, "EOF"},
+	{"an empty head", func(s *stack) Statement { s.file(HeadName("edge"), nil); return Statement{} }, "EOF"},
 	{"half a head", func(s *stack) Statement {
-		data := s.bytes(headName("edge"))
-		s.file(headName("edge"), data[:len(data)/2])
+		data := s.bytes(HeadName("edge"))
+		s.file(HeadName("edge"), data[:len(data)/2])
 		return Statement{}
 	}, "unexpected EOF"},
 	{"a long head", func(s *stack) Statement {
-		s.file(headName("edge"), bytes.Repeat([]byte(" "), MaxSigned+1))
+		s.file(HeadName("edge"), bytes.Repeat([]byte(" "), MaxSigned+1))
 		return Statement{}
 	}, "more than"},
 	{"an unknown field", func(s *stack) Statement {
-		s.file(headName("edge"), append([]byte(`{"note":"x",`), s.bytes(headName("edge"))[1:]...))
+		s.file(HeadName("edge"), append([]byte(`{"note":"x",`), s.bytes(HeadName("edge"))[1:]...))
 		return Statement{}
 	}, "unknown field"},
 	{"something behind the head", func(s *stack) Statement {
-		s.file(headName("edge"), append(s.bytes(headName("edge")), '1'))
+		s.file(HeadName("edge"), append(s.bytes(HeadName("edge")), '1'))
 		return Statement{}
 	}, "behind its end"},
 	{"many signatures", func(s *stack) Statement {
 		in := signed{Statement: "x", Signatures: make([]signature, 9)}
 		data, _ := json.Marshal(in)
-		s.file(headName("edge"), data)
+		s.file(HeadName("edge"), data)
 		return Statement{}
 	}, "9 signatures"},
 	{"a tampered file", func(s *stack) Statement {

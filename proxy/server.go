@@ -30,6 +30,7 @@ import (
 	"gatehouse/proxy/upstream"
 	"gatehouse/rules"
 	"gatehouse/rules/engine"
+	"gatehouse/rules/incident"
 	"gatehouse/rules/policy"
 	"gatehouse/rules/program"
 )
@@ -85,7 +86,7 @@ type Server struct {
 	upstreams opener
 	registry  *upstream.Registry // nil offline
 	records   *event.Recorder
-	incidents *event.Source
+	incidents *incident.Source
 	counters  *limit.Counters // of rate limits; they outlive a reload
 	started   time.Time
 	clients   recentClients
@@ -182,7 +183,7 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	registry := prometheus.NewRegistry()
 	s := &Server{
 		opts: opts, log: opts.Logger.Named("proxy"), gatherer: registry, started: time.Now(),
-		incidents: event.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
+		incidents: incident.NewSource(opts.Gateway), hangup: make(chan struct{}, 1), failed: make(chan error, 1),
 		engine: opts.Engine, counters: limit.NewCounters(0), samples: action.NewSamples(), rulesBack: make(chan struct{}, 1),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())

@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/cmd/gatehouse/tuning"
 	"gatehouse/proxy/event"
+	"gatehouse/rules/incident"
 	"gatehouse/rules/policy"
 )
 
@@ -37,7 +38,7 @@ request was legitimate. -yaml prints it alone.`,
 				if len(args) != 1 {
 					return usagef("one incident ID is required, such as GH-01HK-0Z7A-BC1D")
 				}
-				id, err := event.ParseIncident(args[0])
+				id, err := incident.Parse(args[0])
 				if err != nil {
 					return usageError{err.Error()}
 				}
@@ -120,7 +121,7 @@ func unlike(a, b string) int {
 }
 
 // missing says that the incident was not found, and what may help.
-func (s *search) missing(id event.Incident) error {
+func (s *search) missing(id incident.ID) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, which is from %s, is not in %s", id, moment(id.Time), strings.Join(s.files, ", "))
 	switch {

@@ -16,6 +16,7 @@ import (
 	proxyconfig "gatehouse/proxy/config"
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
+	"gatehouse/rules/incident"
 	"gatehouse/rules/policy"
 )
 
@@ -51,7 +52,7 @@ var incidentTime = time.Date(2026, 7, 1, 12, 34, 56, 0, time.UTC)
 // sampleIncident is an event as a gateway writes it.
 func sampleIncident(sequence uint32) *event.Event {
 	return &event.Event{
-		Time: incidentTime, Incident: event.Incident{Time: incidentTime, Gateway: 7, Sequence: sequence}.String(),
+		Time: incidentTime, Incident: incident.ID{Time: incidentTime, Gateway: 7, Sequence: sequence}.String(),
 		Verdict: event.Block, Reason: event.CRSScore, Detail: "the anomaly score reached the threshold", RequestID: "4f1c2a9e0b7d4e63",
 		Client: "203.0.113.7", ClientPort: 51724, Listener: "http", Application: "shop", Route: "/", Policy: "default", Mode: "block",
 		Method: "POST", Host: "shop.example.com", Path: "/api/orders/77/notes", Query: "draft=1&token=s3cr3t", Protocol: "HTTP/1.1",
@@ -183,8 +184,8 @@ func TestIncidentMissing(t *testing.T) {
 	record(t, file, nil, []*event.Event{e, tooLarge(1)})
 	empty := write(t, dir, "empty.jsonl", "")
 	typo := e.Incident[:len(e.Incident)-1] + "Z"
-	later := event.Incident{Time: incidentTime.Add(24 * time.Hour), Gateway: 900, Sequence: 77}.String()
-	other := event.Incident{Time: incidentTime, Gateway: 900, Sequence: 77777}.String()
+	later := incident.ID{Time: incidentTime.Add(24 * time.Hour), Gateway: 900, Sequence: 77}.String()
+	other := incident.ID{Time: incidentTime, Gateway: 900, Sequence: 77777}.String()
 	for _, c := range []struct {
 		name, id, file, want string
 		code                 int

@@ -11,6 +11,7 @@ import (
 	"gatehouse/cmd/gatehouse/tuning"
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
+	"gatehouse/rules/incident"
 )
 
 // twoDays makes the records of two days of three applications: the shop in detect, with a false positive, a scanner, a
@@ -26,7 +27,7 @@ func twoDays() (access []*event.Access, events []*event.Event) {
 		}
 		if e != nil {
 			e.Time, e.Client, e.Application, e.Policy, e.Protocol = a.Time, client, application, "default", "HTTP/1.1"
-			e.Incident = event.Incident{Time: e.Time, Gateway: 7, Sequence: sequence}.String()
+			e.Incident = incident.ID{Time: e.Time, Gateway: 7, Sequence: sequence}.String()
 			a.Verdict, a.Reason, a.Incident, a.Path, a.Method, a.Status = e.Verdict, e.Reason, e.Incident, e.Path, e.Method, e.Status
 			events = append(events, e)
 		}

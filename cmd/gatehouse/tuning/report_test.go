@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/proxy/event"
 	"gatehouse/rules"
+	"gatehouse/rules/incident"
 )
 
 var reportStart = time.Date(2026, 7, 1, 8, 0, 0, 0, time.UTC)
@@ -18,7 +19,7 @@ var reportStart = time.Date(2026, 7, 1, 8, 0, 0, 0, time.UTC)
 func wouldBlock(after time.Duration, client, path string, matches ...rules.Match) *event.Event {
 	e := scoreEvent(5*len(matches), matches...)
 	e.Verdict, e.Mode, e.Time, e.Client, e.Path = event.Detect, "detect", reportStart.Add(after), client, path
-	e.Incident = event.Incident{Time: e.Time}.String()
+	e.Incident = incident.ID{Time: e.Time}.String()
 	return e
 }
 

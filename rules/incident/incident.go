@@ -1,4 +1,5 @@
-package event
+// Package incident makes and reads incident IDs: what a client sees of a request that was refused, and what its event is found by.
+package incident
 
 import (
 	"crypto/rand"
@@ -15,14 +16,14 @@ import (
 // gateway's name, 18 bits of a sequence. The sequence is a counter with a random start, multiplied by an odd constant:
 // neighbours look unlike each other and a client cannot count the incidents of others.
 const (
-	incidentEpoch    = 1735689600 // 2025-01-01T00:00:00Z
-	gatewayBits      = 10
-	sequenceBits     = 18
-	sequenceMask     = 1<<sequenceBits - 1
-	sequenceSpread   = 0x2_9E37 // odd: a bijection modulo 1<<sequenceBits
-	crockford        = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-	incidentLetters  = 12
-	incidentTemplate = "GH-XXXX-XXXX-XXXX"
+	epoch          = 1735689600 // 2025-01-01T00:00:00Z
+	gatewayBits    = 10
+	sequenceBits   = 18
+	sequenceMask   = 1<<sequenceBits - 1
+	sequenceSpread = 0x2_9E37 // odd: a bijection modulo 1<<sequenceBits
+	crockford      = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	letters        = 12
+	template       = "GH-XXXX-XXXX-XXXX"
 )
 
 // Source makes the incident IDs of one gateway. It is safe for concurrent use. Two IDs of a Source differ unless more
@@ -45,7 +46,7 @@ func NewSource(gateway string) *Source {
 // Next gives a new ID for an incident at t.
 func (s *Source) Next(t time.Time) string {
 	seq := s.next.Add(1) * sequenceSpread & sequenceMask
-	return Incident{Time: t, Gateway: s.gateway, Sequence: seq}.String()
+	return ID{Time: t, Gateway: s.gateway, Sequence: seq}.String()
 }
 
 // GatewayHash is what an incident ID carries of the gateway's name: 10 bits of its SHA-256.
@@ -54,20 +55,20 @@ func GatewayHash(gateway string) uint16 {
 	return binary.BigEndian.Uint16(sum[:2]) >> (16 - gatewayBits)
 }
 
-// Incident is what an incident ID says.
-type Incident struct {
+// ID is what an incident ID says.
+type ID struct {
 	Time     time.Time // to the second, UTC
 	Gateway  uint16    // GatewayHash of the gateway's name
 	Sequence uint32    // 18 bits
 }
 
 // String gives the canonical form of the ID: GH-XXXX-XXXX-XXXX. A time outside of what an ID can carry is clamped.
-func (i Incident) String() string {
-	seconds := min(max(i.Time.Unix()-incidentEpoch, 0), 1<<32-1)
+func (i ID) String() string {
+	seconds := min(max(i.Time.Unix()-epoch, 0), 1<<32-1)
 	v := uint64(seconds)<<(gatewayBits+sequenceBits) |
 		uint64(i.Gateway&(1<<gatewayBits-1))<<sequenceBits |
 		uint64(i.Sequence&sequenceMask)
-	b := []byte(incidentTemplate)
+	b := []byte(template)
 	for at := len(b) - 1; at > 2; at-- {
 		if b[at] == '-' {
 			continue
@@ -78,18 +79,18 @@ func (i Incident) String() string {
 	return string(b)
 }
 
-// ParseIncident reads an ID as people write it: in any case, with or without GH and hyphens, with O for 0, I or L for 1.
-// The canonical form is Incident.String.
-func ParseIncident(s string) (Incident, error) {
+// Parse reads an ID as people write it: in any case, with or without GH and hyphens, with O for 0, I or L for 1.
+// The canonical form is ID.String.
+func Parse(s string) (ID, error) {
 	if len(s) > 64 {
-		return Incident{}, fmt.Errorf("an incident ID has the form %s, not %d characters", incidentTemplate, len(s))
+		return ID{}, fmt.Errorf("an incident ID has the form %s, not %d characters", template, len(s))
 	}
 	text := strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(s)))
-	if len(text) == incidentLetters+2 {
+	if len(text) == letters+2 {
 		text = strings.TrimPrefix(text, "GH")
 	}
-	if len(text) != incidentLetters {
-		return Incident{}, fmt.Errorf("%q is not an incident ID: want %d characters after GH, as in %s", s, incidentLetters, incidentTemplate)
+	if len(text) != letters {
+		return ID{}, fmt.Errorf("%q is not an incident ID: want %d characters after GH, as in %s", s, letters, template)
 	}
 	var v uint64
 	for _, c := range []byte(text) {
@@ -101,12 +102,12 @@ func ParseIncident(s string) (Incident, error) {
 		}
 		d := strings.IndexByte(crockford, c)
 		if d < 0 {
-			return Incident{}, fmt.Errorf("%q is not an incident ID: %q is not among %s", s, c, crockford)
+			return ID{}, fmt.Errorf("%q is not an incident ID: %q is not among %s", s, c, crockford)
 		}
 		v = v<<5 | uint64(d)
 	}
-	return Incident{
-		Time:     time.Unix(incidentEpoch+int64(v>>(gatewayBits+sequenceBits)), 0).UTC(),
+	return ID{
+		Time:     time.Unix(epoch+int64(v>>(gatewayBits+sequenceBits)), 0).UTC(),
 		Gateway:  uint16(v >> sequenceBits & (1<<gatewayBits - 1)),
 		Sequence: uint32(v & sequenceMask),
 	}, nil

@@ -1,4 +1,4 @@
-package event
+package incident
 
 import (
 	"regexp"
@@ -10,19 +10,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestIncidentRoundTrip(t *testing.T) {
+func TestRoundTrip(t *testing.T) {
 	at := time.Date(2026, 7, 1, 12, 34, 56, 0, time.UTC)
-	for name, want := range map[string]Incident{
-		"epoch":    {Time: time.Unix(incidentEpoch, 0).UTC()},
+	for name, want := range map[string]ID{
+		"epoch":    {Time: time.Unix(epoch, 0).UTC()},
 		"ordinary": {Time: at, Gateway: GatewayHash("gw-1"), Sequence: 12345},
-		"largest":  {Time: time.Unix(incidentEpoch+1<<32-1, 0).UTC(), Gateway: 1023, Sequence: sequenceMask},
+		"largest":  {Time: time.Unix(epoch+1<<32-1, 0).UTC(), Gateway: 1023, Sequence: sequenceMask},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := want.String()
 			if !regexp.MustCompile(`^GH(-[0-9A-HJKMNP-TV-Z]{4}){3}$`).MatchString(id) {
 				t.Errorf("%q has not the form of an incident ID", id)
 			}
-			got, err := ParseIncident(id)
+			got, err := Parse(id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -33,15 +33,15 @@ func TestIncidentRoundTrip(t *testing.T) {
 	}
 }
 
-func TestIncidentClampsTime(t *testing.T) {
+func TestClampsTime(t *testing.T) {
 	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)} {
-		if _, err := ParseIncident(Incident{Time: at}.String()); err != nil {
+		if _, err := Parse(ID{Time: at}.String()); err != nil {
 			t.Errorf("%v: %v", at, err)
 		}
 	}
 }
 
-func TestParseIncident(t *testing.T) {
+func TestParse(t *testing.T) {
 	const canonical = "GH-01HK-0Z7A-BC1D"
 	for name, c := range map[string]struct{ in, err string }{
 		"canonical":       {in: canonical},
@@ -62,7 +62,7 @@ func TestParseIncident(t *testing.T) {
 		"prefix as digit": {in: "GH-GHGH-GHGH-GHGH"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ParseIncident(c.in)
+			got, err := Parse(c.in)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Fatalf("got error %v, want one with %q", err, c.err)
@@ -85,7 +85,7 @@ func TestParseIncident(t *testing.T) {
 
 func TestSourceTellsTimeAndGateway(t *testing.T) {
 	at := time.Date(2026, 7, 1, 12, 34, 56, 789, time.UTC)
-	got, err := ParseIncident(NewSource("gw-7").Next(at))
+	got, err := Parse(NewSource("gw-7").Next(at))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,16 +121,16 @@ func TestSourceIsUniqueWithinASecond(t *testing.T) {
 	}
 }
 
-func FuzzParseIncident(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"GH-01HK-0Z7A-BC1D", "gh01hk0z7abc1d", "", "GH-", "\xff", "OIL0000000000"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		i, err := ParseIncident(s)
+		i, err := Parse(s)
 		if err != nil {
 			return
 		}
-		again, err := ParseIncident(i.String())
+		again, err := Parse(i.String())
 		if err != nil || again != i {
 			t.Errorf("%q: %v, then %v, %v", s, i, again, err)
 		}

@@ -114,7 +114,7 @@ func (tx *Tx) describe(h *BackupHeader) (err error) {
 	if h.Schema, err = tx.schemaVersion(); err != nil {
 		return err
 	}
-	if versions, err := schemaVersions(); err != nil || h.Schema == 0 || !slices.Contains(versions, h.Schema) {
+	if versions, err := schemaVersions(schema); err != nil || h.Schema == 0 || !slices.Contains(versions, h.Schema) {
 		return errors.Join(err, fmt.Errorf("the database has schema %d; back it up with the version of its manager", h.Schema))
 	}
 	if h.Epoch, err = tx.Epoch(); err != nil {

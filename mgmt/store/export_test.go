@@ -4,7 +4,7 @@ package store
 func EntryHash(e Entry, before string) string { return e.hash(before) }
 
 // SchemaVersions are those that are known.
-var SchemaVersions = schemaVersions
+func SchemaVersions() ([]int, error) { return schemaVersions(schema) }
 
 // SchemaTables are those of a version.
 var SchemaTables = schemaTables

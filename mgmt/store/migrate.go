@@ -23,7 +23,7 @@ const versionKey = "schema"
 
 // migrate brings the schema to the latest version, in one transaction a version. Other managers wait meanwhile.
 func (db *DB) migrate(ctx context.Context) error {
-	versions, err := schemaVersions()
+	versions, err := schemaVersions(db.schema)
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,8 @@ func (db *DB) migrate(ctx context.Context) error {
 	})
 }
 
-func schemaVersions() ([]int, error) {
-	entries, err := schema.ReadDir("schema")
+func schemaVersions(schema fs.FS) ([]int, error) {
+	entries, err := fs.ReadDir(schema, "schema")
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +68,11 @@ func (tx *Tx) migrateTo(version int) error {
 		return err
 	}
 	dir := path.Join("schema", strconv.Itoa(version))
-	return fs.WalkDir(schema, dir, func(name string, d fs.DirEntry, err error) error {
+	return fs.WalkDir(tx.db.schema, dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := schema.ReadFile(name)
+		text, err := fs.ReadFile(tx.db.schema, name)
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,9 @@ func (tx *Tx) migrateTo(version int) error {
 			if statement = strings.TrimSpace(statement); statement == "" {
 				continue
 			}
-			statement = strings.ReplaceAll(statement, "{{bytes}}", tx.db.dialect.column("bytes"))
+			for _, word := range []string{"bytes", "by_day"} {
+				statement = strings.ReplaceAll(statement, "{{"+word+"}}", tx.db.dialect.word(word))
+			}
 			if _, err := tx.Exec(strings.TrimSuffix(statement, ";")); err != nil {
 				return fmt.Errorf("%s, statement %d: %w", name, i+1, err)
 			}

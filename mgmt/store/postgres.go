@@ -16,7 +16,9 @@ type postgres struct{}
 
 func (postgres) name() string { return "postgres" }
 
-func (postgres) column(kind string) string { return map[string]string{"bytes": "BYTEA"}[kind] }
+func (postgres) word(name string) string {
+	return map[string]string{"bytes": "BYTEA", "by_day": "PARTITION BY RANGE (day)"}[name]
+}
 
 func (postgres) open(ctx context.Context, o Options) (readers, writers *sql.DB, err error) {
 	c, err := pgx.ParseConfig(o.URL)
@@ -25,6 +27,12 @@ func (postgres) open(ctx context.Context, o Options) (readers, writers *sql.DB, 
 	}
 	// A standby that was not promoted yet takes no writes: not connecting to it is better than failing on it.
 	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	if o.Namespace != "" {
+		if err := makeNamespace(ctx, *c, o.Namespace); err != nil {
+			return nil, nil, err
+		}
+		c.RuntimeParams["search_path"] = o.Namespace
+	}
 	pool := stdlib.OpenDB(*c)
 	const most = 16
 	pool.SetMaxOpenConns(most)
@@ -34,6 +42,19 @@ func (postgres) open(ctx context.Context, o Options) (readers, writers *sql.DB, 
 	}
 	return pool, pool, nil
 }
+
+// makeNamespace makes the schema that tables are put into, which is a name of ours.
+func makeNamespace(ctx context.Context, c pgx.ConnConfig, name string) error {
+	db := stdlib.OpenDB(c)
+	_, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{name}.Sanitize())
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == uniqueViolation { // another manager made it at the same time
+		err = nil
+	}
+	return errors.Join(err, db.Close())
+}
+
+const uniqueViolation = "23505"
 
 // The conditions under which PostgreSQL wants a transaction to be done again.
 const (

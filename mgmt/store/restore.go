@@ -121,7 +121,7 @@ func (r *backupReader) count(line []byte) {
 
 // restore makes the schema of the backup and fills it.
 func (r *backupReader) restore(tx *Tx) error {
-	versions, err := schemaVersions()
+	versions, err := schemaVersions(schema)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type sqlite struct{}
 
 func (sqlite) name() string { return "sqlite" }
 
-func (sqlite) column(kind string) string { return map[string]string{"bytes": "BLOB"}[kind] }
+func (sqlite) word(name string) string { return map[string]string{"bytes": "BLOB"}[name] }
 
 func (sqlite) open(ctx context.Context, o Options) (readers, writers *sql.DB, err error) {
 	if err := private(o.File); err != nil {

@@ -12,6 +12,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,13 @@ type Options struct {
 	File   string
 	Logger *zap.Logger
 	Now    func() time.Time // nil is time.Now
+
+	// Schema is another one than the manager's: a directory "schema" like the manager's, with the tables meta and topics in it.
+	Schema fs.FS
+	// Namespace is the PostgreSQL schema that the tables are in, which is made if it is missing; empty is the connection's.
+	Namespace string
+	// ReadCommitted has what Write runs see what others commit meanwhile. It locks what it reads and changes by itself.
+	ReadCommitted bool
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -34,6 +42,8 @@ type DB struct {
 	dialect dialect
 	log     *zap.Logger
 	now     func() time.Time
+	schema  fs.FS
+	writing sql.IsolationLevel
 
 	readers *sql.DB
 	writers *sql.DB // the same in PostgreSQL; one connection in SQLite
@@ -48,8 +58,8 @@ type dialect interface {
 	name() string
 	// open gives the pools for reading and for writing.
 	open(ctx context.Context, o Options) (readers, writers *sql.DB, err error)
-	// column is the name of a type: bytes.
-	column(kind string) string
+	// word is what stands for {{bytes}} (the type) and {{by_day}} (behind the columns of a table with the column day) in a schema.
+	word(name string) string
 	// retry says whether a transaction failed only because of others, and may be done again.
 	retry(err error) bool
 	// lockSchema makes other managers wait until tx ends.
@@ -77,7 +87,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 
 // openPools opens the database as it is.
 func openPools(ctx context.Context, o Options) (*DB, error) {
-	db := &DB{log: o.Logger, now: o.Now, dialect: sqlite{}, wakes: newWakes()}
+	db := &DB{log: o.Logger, now: o.Now, dialect: sqlite{}, wakes: newWakes(), schema: o.Schema, writing: sql.LevelSerializable}
+	if db.schema == nil {
+		db.schema = schema
+	}
+	if o.ReadCommitted {
+		db.writing = sql.LevelReadCommitted
+	}
 	if db.log == nil {
 		db.log = zap.NewNop()
 	}
@@ -173,7 +189,7 @@ func (db *DB) Read(ctx context.Context, do func(*Tx) error) error {
 
 // Write runs do in a transaction, and runs it again if others were in its way: do changes nothing but through its Tx.
 func (db *DB) Write(ctx context.Context, do func(*Tx) error) error {
-	return db.transact(ctx, db.writers, &sql.TxOptions{Isolation: sql.LevelSerializable}, do)
+	return db.transact(ctx, db.writers, &sql.TxOptions{Isolation: db.writing}, do)
 }
 
 // tries is how often a transaction is begun that others are in the way of.

@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/mgmt/api"
 	"gatehouse/mgmt/auth"
+	"gatehouse/mgmt/event"
 	"gatehouse/mgmt/fleet"
 	"gatehouse/mgmt/publish"
 	"gatehouse/mgmt/secret"
@@ -50,6 +51,7 @@ type Server struct {
 	auth    *auth.Service
 	publish *publish.Service
 	fleet   *fleet.Service
+	events  *event.Service
 	// holder names this process among the managers of one database.
 	holder string
 
@@ -85,6 +87,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	if s.key, err = signingKey(ctx, s.db, s.vault); err != nil {
+		return nil, err
+	}
+	if err := s.openEvents(ctx, registry); err != nil {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{s.startOutbox, s.startAnchor} {
@@ -175,7 +180,9 @@ func (s *Server) openAPI(ctx context.Context) (err error) {
 	if err = s.openFleet(ctx); err != nil {
 		return err
 	}
-	s.api.server.Handler, err = api.New(api.Options{DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet})
+	s.api.server.Handler, err = api.New(api.Options{
+		DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet, Events: s.events, Stopping: s.stopping.Done(),
+	})
 	return err
 }
 
@@ -264,6 +271,7 @@ func (s *Server) shutdown(ctx context.Context) error {
 	s.cutOff()
 	step("end the admin listener", s.admin.server.Close())
 	s.background.Wait()
+	step("close the events", s.events.Close())
 	step("close the database", s.db.Close())
 	s.log.Info("stopped")
 	return errors.Join(errs...)
@@ -278,6 +286,9 @@ func (s *Server) abandon() error {
 		if l.Listener != nil {
 			errs = append(errs, l.Close())
 		}
+	}
+	if s.events != nil {
+		errs = append(errs, s.events.Close())
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())

@@ -73,7 +73,7 @@ type OIDCSettings struct {
 	Roles            map[string]string `yaml:"roles"` // value of the claim to role
 }
 
-// EventSettings bound what is kept of events.
+// EventSettings bound what is kept of events: an hour and 64 MiB at least.
 type EventSettings struct {
 	Keep    config.Duration `yaml:"keep"`
 	MaxSize config.Size     `yaml:"max_size"`
@@ -173,6 +173,7 @@ func (s *Settings) check(d *config.Document) {
 	s.checkNames(d)
 	s.checkDatabase(d)
 	s.checkOIDC(d)
+	s.checkEvents(d)
 	for _, b := range []struct{ path, value string }{{"bucket", s.Bucket}, {"audit.anchor", s.Audit.Anchor}} {
 		checkPlace(d, b.path, b.value)
 	}
@@ -231,6 +232,21 @@ func (s *Settings) checkDatabase(d *config.Document) {
 func hasPassword(u *url.URL) bool {
 	_, inUser := u.User.Password()
 	return inUser || u.Query().Has("password")
+}
+
+// The least that may be kept of events.
+const (
+	leastKeep   = config.Duration(time.Hour)
+	leastEvents = config.Size(64 << 20)
+)
+
+func (s *Settings) checkEvents(d *config.Document) {
+	if s.Events.Keep < leastKeep {
+		d.Problem("events.keep", "%v is too short; write 1h or more", time.Duration(s.Events.Keep))
+	}
+	if s.Events.MaxSize < leastEvents {
+		d.Problem("events.max_size", "is too small for a database; write 64MiB or more")
+	}
 }
 
 func (s *Settings) checkOIDC(d *config.Document) {

@@ -73,6 +73,8 @@ func TestSettingsRefused(t *testing.T) {
 		{"empty", "", ":1:1: the file is empty"},
 		{"unknown key", local + "datas: e\n", `:3:1: datas: is not a key; did you mean "data"?`},
 		{"unknown key inside", local + "api: { adddress: x }\n", `:3:8: api.adddress: is not a key; did you mean "address"?`},
+		{"short keep", local + "events: { keep: 59m }\n", ":3:17: events.keep: 59m0s is too short"},
+		{"small size", local + "events: { max_size: 63MiB }\n", ":3:21: events.max_size: is too small"},
 		{"wrong type", local + "events: { keep: 3 }\n", ":3:17: events.keep:"},
 		{"twice", local + "data: e\n", ":3:1: data: is given twice"},
 		{"no data", "gateways: { address: \"127.0.0.1:0\" }\n", "data: is missing"},

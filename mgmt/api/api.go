@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/mgmt/auth"
+	"gatehouse/mgmt/event"
 	"gatehouse/mgmt/fleet"
 	"gatehouse/mgmt/publish"
 	"gatehouse/mgmt/store"
@@ -36,8 +37,11 @@ type Options struct {
 	Auth    *auth.Service
 	Publish *publish.Service
 	Fleet   *fleet.Service
+	Events  *event.Service
 	// Authenticator says who asks; nil is Auth.
 	Authenticator Authenticator
+	// Stopping is closed when those who wait shall be answered; nil never is.
+	Stopping <-chan struct{}
 	// Other answers what is not below /api, such as the pages; nil answers nothing there.
 	Other http.Handler
 }

@@ -136,8 +136,29 @@ func (a *API) guard(route *Route, handler http.Handler) http.Handler {
 		if a.o.Auth != nil {
 			r = r.WithContext(context.WithValue(r.Context(), clientKey{}, a.o.Auth.Client(r)))
 		}
-		handler.ServeHTTP(w, r)
+		handler.ServeHTTP(w, joined(r))
 	})
+}
+
+// joined is the request with parameters that were given more than once given once, with commas: the handlers' reader would take the first
+// alone.
+func joined(r *http.Request) *http.Request {
+	query := r.URL.Query()
+	again := false
+	for name, values := range query {
+		if len(values) > 1 {
+			again = true
+			query.Set(name, strings.Join(values, ","))
+		}
+	}
+	if !again {
+		return r
+	}
+	u := *r.URL
+	u.RawQuery = query.Encode()
+	out := r.WithContext(r.Context())
+	out.URL = &u
+	return out
 }
 
 type clientKey struct{}

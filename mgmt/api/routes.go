@@ -15,4 +15,5 @@ func (a *API) allRoutes() {
 	a.importRoutes()
 	a.gatewayRoutes()
 	a.joinTokenRoutes()
+	a.eventRoutes()
 }

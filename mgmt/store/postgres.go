@@ -43,13 +43,20 @@ func (postgres) open(ctx context.Context, o Options) (readers, writers *sql.DB, 
 	return pool, pool, nil
 }
 
-// makeNamespace makes the schema that tables are put into, which is a name of ours.
+// makeNamespace makes the schema that tables are put into, unless it is there: making it needs a right that using it does not.
 func makeNamespace(ctx context.Context, c pgx.ConnConfig, name string) error {
 	db := stdlib.OpenDB(c)
-	_, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{name}.Sanitize())
+	var there bool
+	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)", name).Scan(&there)
+	if err == nil && !there {
+		_, err = db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{name}.Sanitize())
+	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == uniqueViolation { // another manager made it at the same time
 		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("the schema %s, which the manager's user makes or is given: %w", name, err)
 	}
 	return errors.Join(err, db.Close())
 }

@@ -2,13 +2,17 @@ package mgmt
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gatehouse/mgmt/event"
+	"gatehouse/mgmt/problem"
 	"gatehouse/mgmt/store"
+	"gatehouse/rules/fleetapi"
 )
 
 // eventsFile is SQLite's, in the directory of data.
@@ -36,6 +40,29 @@ func (s *Server) openEvents(ctx context.Context, registry prometheus.Registerer)
 	}
 	s.onStart(s.tidyEvents)
 	return nil
+}
+
+// takeEvents stores what a gateway sends.
+func (s *Server) takeEvents(ctx context.Context, gateway, group string, batch []byte) (fleetapi.Receipt, error) {
+	receipt, err := s.events.Take(ctx, event.Gateway{Name: gateway, Group: group}, batch)
+	var p *problem.Problem
+	if !errors.As(err, &p) {
+		return receipt, err
+	}
+	out := &fleetapi.Problem{Title: "the batch of events is not taken", Detail: p.Message}
+	switch p.Kind {
+	case problem.Malformed:
+		out.Status = http.StatusBadRequest
+	case problem.Invalid:
+		out.Status = http.StatusUnprocessableEntity
+	case problem.TooLarge:
+		out.Status = http.StatusRequestEntityTooLarge
+	case problem.TooMany:
+		out.Type, out.Status = fleetapi.ProblemBusy, http.StatusTooManyRequests
+	default:
+		return receipt, err
+	}
+	return receipt, out
 }
 
 // tidyEvents drops old events while this manager has the lease.

@@ -191,6 +191,7 @@ func (s *Server) openFleet(ctx context.Context) (err error) {
 	settings := &s.opts.Settings
 	s.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
+		Events: s.takeEvents,
 	})
 	if err != nil {
 		return err

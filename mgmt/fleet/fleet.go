@@ -42,8 +42,8 @@ type Options struct {
 	Fill func(tx *store.Tx, group string, state *fleetapi.State) error
 	// Reported is told of each report; nil of none. It must not block.
 	Reported func(gateway, group string, report *fleetapi.Report)
-	// Events stores a batch of events, and says up to which sequence all are stored. nil: the route is not there.
-	Events func(ctx context.Context, gateway, group string, batch *fleetapi.Batch) (fleetapi.Receipt, error)
+	// Events stores a batch of events, compressed as it came, and says up to which sequence all are stored. nil: the route is not there.
+	Events func(ctx context.Context, gateway, group string, batch []byte) (fleetapi.Receipt, error)
 	// FullEvents is how many events a second of one rule and application are sent in full; 0 is 10.
 	FullEvents int
 	// ReportEvery is how often gateways report while nothing happens; 0 is 10 s.

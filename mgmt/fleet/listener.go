@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"go.uber.org/zap"
 
 	"gatehouse/mgmt/fleet/authority"
@@ -231,33 +230,15 @@ func (s *Service) serveEvents(w http.ResponseWriter, r *http.Request, g authorit
 	if s.o.Events == nil {
 		return &fleetapi.Problem{Title: "this manager takes no events", Status: http.StatusNotFound}
 	}
-	batch, err := readBatch(http.MaxBytesReader(w, r.Body, fleetapi.MaxBatch))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, fleetapi.MaxBatch))
 	if err != nil {
-		return err
+		return malformed(err)
 	}
-	receipt, err := s.o.Events(r.Context(), g.Name, g.Group, batch)
+	receipt, err := s.o.Events(r.Context(), g.Name, g.Group, body)
 	if err != nil {
 		return err
 	}
 	return answer(w, receipt)
-}
-
-// readBatch reads a batch of events, which is bounded both as it came and as it is.
-func readBatch(body io.Reader) (*fleetapi.Batch, error) {
-	z, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(fleetapi.MaxEvents))
-	if err != nil {
-		return nil, err
-	}
-	defer z.Close()
-	limited := &io.LimitedReader{R: z, N: fleetapi.MaxEvents + 1}
-	var batch fleetapi.Batch
-	if err := json.NewDecoder(limited).Decode(&batch); err != nil {
-		if limited.N <= 0 {
-			return nil, &fleetapi.Problem{Title: fmt.Sprintf("the batch has more than %d bytes", fleetapi.MaxEvents), Status: http.StatusRequestEntityTooLarge}
-		}
-		return nil, malformed(err)
-	}
-	return &batch, nil
 }
 
 func (s *Service) serveObject(w http.ResponseWriter, r *http.Request, g authority.Gateway) error {

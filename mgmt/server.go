@@ -190,7 +190,7 @@ func (s *Server) openAPI(ctx context.Context) (err error) {
 func (s *Server) openFleet(ctx context.Context) (err error) {
 	settings := &s.opts.Settings
 	s.fleet, err = fleet.New(ctx, fleet.Options{
-		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
+		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Holder: s.holder, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
 		Events: s.takeEvents,
 	})
 	if err != nil {

@@ -30,6 +30,8 @@ type Options struct {
 	Vault  *secret.Vault
 	Logger *zap.Logger
 	Stack  string
+	// Holder names this process among the managers of one database.
+	Holder string
 	// Names are the host names and addresses that gateways call the manager by.
 	Names []string
 	// Key signs what gateways trust.
@@ -50,6 +52,8 @@ type Options struct {
 	ReportEvery time.Duration
 	// Trial is how long a revision is on trial; 0 is 60 s.
 	Trial time.Duration
+	// RetireAfter is how long a gateway may be away while a manager is up; 0 is DefaultRetireAfter.
+	RetireAfter time.Duration
 }
 
 // What is not said.
@@ -88,9 +92,12 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Trial == 0 {
 		o.Trial = defaultTrial
 	}
+	if o.RetireAfter == 0 {
+		o.RetireAfter = DefaultRetireAfter
+	}
 	s := &Service{o: o, log: o.Logger.Named("fleet"), busy: make(chan struct{}, atOnce), stop: make(chan struct{})}
 	s.states.groups = map[string]*groupState{}
-	s.reports.pending = map[string]*pending{}
+	s.reports.pending, s.reports.last = map[string]*pending{}, map[string]place{}
 	err := o.DB.Write(ctx, func(tx *store.Tx) (err error) {
 		if s.ca, err = s.openAuthority(tx); err != nil {
 			return err
@@ -111,5 +118,6 @@ func (s *Service) Run(ctx context.Context) {
 	var work sync.WaitGroup
 	work.Go(func() { s.watch(ctx) })
 	work.Go(func() { s.writeReports(ctx) })
+	work.Go(func() { s.retire(ctx) })
 	work.Wait()
 }

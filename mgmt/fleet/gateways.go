@@ -38,7 +38,13 @@ const (
 const Silent = 90 * time.Second
 
 // Away says whether nothing was heard of a gateway for long.
-func (g *Gateway) Away(now time.Time) bool { return g.Ended == "" && now.Sub(g.Seen) > Silent }
+func (g *Gateway) Away(now time.Time) bool {
+	seen := g.Seen
+	if seen.IsZero() {
+		seen = g.Joined
+	}
+	return g.Ended == "" && now.Sub(seen) > Silent
+}
 
 const gatewayQuery = `SELECT g.name, g.grp, g.instance, g.joined, g.joined_by, g.serial, g.not_after, g.ended, g.ended_at, COALESCE(s.seen, 0), COALESCE(s.report, '')
 	FROM gateways g LEFT JOIN gateway_status s ON s.name = g.name `

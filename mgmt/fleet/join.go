@@ -54,6 +54,10 @@ func (s *Service) admit(tx *store.Tx, by, group, instance string, csr []byte, li
 	if err != nil {
 		return fleetapi.Credentials{}, err
 	}
+	// From now on it is waited for.
+	if _, err := tx.Exec("INSERT INTO gateway_status (name, seen, away, report) VALUES ($1, 0, 0, '')", g.Name); err != nil {
+		return fleetapi.Credentials{}, err
+	}
 	if err := tx.Audit(by, "gateway.join", "gateways/"+g.Name, detail); err != nil {
 		return fleetapi.Credentials{}, err
 	}

@@ -17,15 +17,20 @@ import (
 type reports struct {
 	mu      sync.Mutex // guards what follows
 	pending map[string]*pending
-	epoch   uint64 // the highest that was seen
+	last    map[string]place // the latest report of each gateway
+	epoch   uint64           // the highest that was seen
+}
+
+// place is which report of which process it is.
+type place struct {
+	boot   string
+	number int64
 }
 
 // pending is what is to be written of one gateway.
 type pending struct {
 	seen   time.Time
 	report []byte // nil: nothing new
-	boot   string
-	number int64
 }
 
 // saw notes that a gateway asked something.
@@ -59,12 +64,13 @@ func (s *Service) report(g authority.Gateway, report *fleetapi.Report) error {
 		return err
 	}
 	s.reports.mu.Lock()
-	p := s.reports.of(g.Name)
-	if p.boot == report.Boot && p.number >= report.Sequence {
+	if last := s.reports.last[g.Name]; last.boot == report.Boot && last.number >= report.Sequence {
 		s.reports.mu.Unlock()
 		return nil // an older one that came late
 	}
-	p.boot, p.number, p.report, p.seen = report.Boot, report.Sequence, text, s.o.DB.Now()
+	s.reports.last[g.Name] = place{report.Boot, report.Sequence}
+	p := s.reports.of(g.Name)
+	p.report, p.seen = text, s.o.DB.Now()
 	s.reports.epoch = max(s.reports.epoch, report.Serving.Revision.Epoch)
 	s.reports.mu.Unlock()
 	if s.o.Reported != nil {
@@ -130,7 +136,7 @@ func (s *Service) flush(ctx context.Context) {
 		if now := s.reports.pending[name]; now == nil {
 			s.reports.pending[name] = p
 		} else if now.report == nil {
-			now.report, now.boot, now.number = p.report, p.boot, p.number
+			now.report = p.report
 		}
 	}
 }

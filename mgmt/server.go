@@ -24,6 +24,7 @@ import (
 	"gatehouse/mgmt/event"
 	"gatehouse/mgmt/fleet"
 	"gatehouse/mgmt/publish"
+	"gatehouse/mgmt/rollout"
 	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
 	"gatehouse/proxy/config"
@@ -52,6 +53,8 @@ type Server struct {
 	publish *publish.Service
 	fleet   *fleet.Service
 	events  *event.Service
+	// rollouts bring what is published to the gateways.
+	rollouts *rollout.Service
 	// holder names this process among the managers of one database.
 	holder string
 
@@ -176,12 +179,16 @@ func (s *Server) openAPI(ctx context.Context) (err error) {
 	if s.auth, err = openAuth(s.opts.Settings, s.db, s.vault, s.log); err != nil {
 		return err
 	}
-	s.publish = publish.New(publish.Options{Stack: s.opts.Settings.Stack, Signers: []revision.Signer{s.key}, Vault: s.vault, Prove: s.opts.Prove})
+	s.openRollouts()
+	s.publish = publish.New(publish.Options{
+		Stack: s.opts.Settings.Stack, Signers: []revision.Signer{s.key}, Vault: s.vault, Prove: s.opts.Prove, Published: s.rollouts.Published,
+	})
 	if err = s.openFleet(ctx); err != nil {
 		return err
 	}
 	s.api.server.Handler, err = api.New(api.Options{
-		DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet, Events: s.events, Stopping: s.stopping.Done(),
+		DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet, Events: s.events,
+		Rollouts: s.rollouts, Stopping: s.stopping.Done(),
 	})
 	return err
 }
@@ -192,6 +199,7 @@ func (s *Server) openFleet(ctx context.Context) (err error) {
 	s.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Holder: s.holder, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
 		Events: s.takeEvents,
+		Heads: s.rollouts.Heads, Reported: s.rollouts.Reported,
 	})
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"gatehouse/mgmt/event"
 	"gatehouse/mgmt/fleet"
 	"gatehouse/mgmt/publish"
+	"gatehouse/mgmt/rollout"
 	"gatehouse/mgmt/store"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	Publish *publish.Service
 	Fleet   *fleet.Service
 	Events  *event.Service
+	// Rollouts are how revisions reach the gateways.
+	Rollouts *rollout.Service
 	// Authenticator says who asks; nil is Auth.
 	Authenticator Authenticator
 	// Stopping is closed when those who wait shall be answered; nil never is.

@@ -12,6 +12,7 @@ func (a *API) allRoutes() {
 	a.changeRoutes()
 	a.publishRoutes()
 	a.revisionRoutes()
+	a.rolloutRoutes()
 	a.importRoutes()
 	a.gatewayRoutes()
 	a.joinTokenRoutes()

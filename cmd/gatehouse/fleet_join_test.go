@@ -33,7 +33,7 @@ listeners: [{ name: http, address: "127.0.0.1:0", trusted_hops: 0 }]
 policies: [{ name: default, crs: { version: "4.25.0" } }]
 upstreams: [{ name: shop, url: %q, allow_loopback: true }]
 applications: [{ name: shop, hosts: ["*"], mode: block, policy: default, upstream: shop }]
-groups: [{ name: edge, listeners: [http], applications: ["*"] }]
+groups: [{ name: edge, listeners: [http], applications: ["*"], rollout: { stages: [all] } }]
 `, s.URL)
 }
 

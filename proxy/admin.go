@@ -122,6 +122,14 @@ type ManagedStatus struct {
 	// Restartable says that the gateway could start again without the manager; if not, Why says what is missing.
 	Restartable bool   `json:"restartable"`
 	Why         string `json:"why,omitempty"`
+	// Events are those that the manager shall have; nil without a manager.
+	Events *SpoolStatus `json:"events,omitempty"`
+}
+
+// SpoolStatus is how it is with the events that the manager shall have.
+type SpoolStatus struct {
+	Waiting int64            `json:"waiting_bytes"`
+	Dropped map[string]int64 `json:"dropped"` // since the process began, by cause
 }
 
 // RefusedStatus is a revision that was refused.

@@ -107,7 +107,32 @@ func registerManaged(r prometheus.Registerer, status func() *ManagedStatus) {
 					return 1
 				}
 				return 0
-			}))
+			}),
+		spoolMetrics{status})
+}
+
+// spoolMetrics are those of the events that the manager shall have.
+type spoolMetrics struct{ status func() *ManagedStatus }
+
+var (
+	spoolBytes   = prometheus.NewDesc("gatehouse_event_spool_bytes", "Events that the manager has not stored yet, in bytes.", nil, nil)
+	spoolDropped = prometheus.NewDesc("gatehouse_event_spool_dropped_total", "Events whose records the manager will not get, by cause; they are counted there all the same.", []string{"cause"}, nil)
+)
+
+func (spoolMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- spoolBytes
+	ch <- spoolDropped
+}
+
+func (m spoolMetrics) Collect(ch chan<- prometheus.Metric) {
+	events := m.status().Events
+	if events == nil {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(spoolBytes, prometheus.GaugeValue, float64(events.Waiting))
+	for cause, n := range events.Dropped {
+		ch <- prometheus.MustNewConstMetric(spoolDropped, prometheus.CounterValue, float64(n), cause)
+	}
 }
 
 // appMetrics are the metrics of one route of one application, looked up once.

@@ -68,6 +68,8 @@ type Options struct {
 	Resolver upstream.ResolverOptions
 	// Managed says how it is with the manager, for /status and metrics; nil leaves it out there. It may be called at any time.
 	Managed func() *ManagedStatus
+	// Forward takes every event besides what logs.events says; nil is nothing.
+	Forward event.Forward
 	// DrainIdle is how long connections must be idle to be closed while draining, 0 for a second.
 	DrainIdle time.Duration
 }
@@ -217,7 +219,7 @@ func newServer(opts Options, c *config.Config) (*Server, error) {
 	s.metrics.touch(other)
 	s.records, err = event.New(event.Options{
 		Access: c.Logs.Access, Events: c.Logs.Events, Stdout: opts.Stdout, Console: opts.Console, Color: opts.Color,
-		Logger:  s.log.Named("records"),
+		Logger: s.log.Named("records"), Forward: opts.Forward,
 		Dropped: func(record, cause string, n int) { s.metrics.dropped.WithLabelValues(record, cause).Add(float64(n)) },
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"gatehouse/proxy/event"
 	"gatehouse/proxy/inspect"
 	"gatehouse/proxy/proxytest"
+	"gatehouse/proxy/spool"
 	"gatehouse/rules/crs"
 )
 
@@ -206,7 +207,9 @@ applications: [{ name: shop, hosts: ["*"], mode: block, upstream: shop }]
 		Files: map[string]string{"shop.pem": selfSigned(t)},
 		Change: func(o *proxy.Options) {
 			o.Stdout = failing{}
-			o.Managed = func() *proxy.ManagedStatus { return &proxy.ManagedStatus{} }
+			o.Managed = func() *proxy.ManagedStatus {
+				return &proxy.ManagedStatus{Events: &proxy.SpoolStatus{Dropped: map[string]int64{spool.DropSpool: 1}}}
+			}
 		},
 	})
 	for _, path := range []string{"/", "/?q=%3Cscript%3Ealert(1)%3C/script%3E"} {

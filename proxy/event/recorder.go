@@ -29,6 +29,8 @@ type Options struct {
 	Console io.Writer
 	Color   Color // of the console
 	Logger  *zap.Logger
+	// Forward, if set, gets events besides what Events says.
+	Forward Forward
 	// Masker masks every record before it is queued. Nil means the built-in names.
 	Masker *Masker
 	// Dropped counts records that were lost, by record (access, event) and cause. It must not block.
@@ -37,6 +39,14 @@ type Options struct {
 	QueueBytes int
 	// LogEvery is the least time between two messages about dropped records, a minute if 0.
 	LogEvery time.Duration
+}
+
+// Forward takes events to somewhere else. It must not block.
+type Forward interface {
+	// Count is told of every event, before it is masked: it keeps nothing of what a client sent. It says whether the record is wanted too.
+	Count(e *Event) bool
+	// Put takes the record as a line, and keeps nothing of it.
+	Put(line []byte)
 }
 
 // Recorder masks records, turns them into lines and writes these to their sinks. It never holds up a request: what a
@@ -110,14 +120,20 @@ func (r *Recorder) Access(a *Access) {
 // Event records an event. e is not kept.
 func (r *Recorder) Event(e *Event) {
 	now := r.sinks.Load()
-	if now.events == nil && now.console == nil {
+	forward := r.opts.Forward != nil && r.opts.Forward.Count(e)
+	if now.events == nil && now.console == nil && !forward {
 		return
 	}
 	shown := r.opts.Masker.Event(e)
 	line := r.lines.Get().(*[]byte)
-	if now.events != nil {
+	if now.events != nil || forward {
 		*line = appendEvent((*line)[:0], shown)
+	}
+	if now.events != nil {
 		r.put(*line, recordEvent, func(s *sinks) *queue { return s.events })
+	}
+	if forward {
+		r.opts.Forward.Put(*line)
 	}
 	if now.console != nil {
 		*line = appendReadable((*line)[:0], shown, r.opts.Color)

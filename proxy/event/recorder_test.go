@@ -492,3 +492,43 @@ func TestRecorderLogsDropsRarely(t *testing.T) {
 		t.Errorf("got %v", all)
 	}
 }
+
+// forwarded is where a test has events go to.
+type forwarded struct {
+	counted []Reason
+	lines   []string
+	want    bool
+}
+
+func (f *forwarded) Count(e *Event) bool {
+	f.counted = append(f.counted, e.Reason)
+	return f.want
+}
+
+func (f *forwarded) Put(line []byte) { f.lines = append(f.lines, string(line)) }
+
+// TestRecorderForwards shows that every event is counted elsewhere, and that its record goes there masked if it is wanted, whatever is
+// written here.
+func TestRecorderForwards(t *testing.T) {
+	for _, to := range []string{"none", "stdout"} {
+		var out bytes.Buffer
+		f := &forwarded{}
+		r := newRecorder(t, Options{Access: config.Sink{To: "none"}, Events: config.Sink{To: to}, Stdout: &out, Forward: f})
+		r.Access(sampleAccess())
+		r.Event(sampleEvent())
+		f.want = true
+		r.Event(sampleEvent())
+		if err := r.Close(within(t, 5*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if len(f.counted) != 2 || f.counted[0] != CRSScore {
+			t.Errorf("%s: %v were counted", to, f.counted)
+		}
+		if len(f.lines) != 1 || !strings.HasPrefix(f.lines[0], `{"record":"event",`) || !strings.HasSuffix(f.lines[0], "}\n") || strings.Contains(f.lines[0], "s3cr3t") {
+			t.Errorf("%s: %q was put", to, f.lines)
+		}
+		if want := map[string]int{"none": 0, "stdout": 2}[to]; strings.Count(out.String(), "\n") != want {
+			t.Errorf("%s: %q was written", to, out.String())
+		}
+	}
+}

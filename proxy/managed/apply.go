@@ -201,6 +201,9 @@ func (g *Gateway) swap() error {
 		return s.Reload()
 	}
 	o := g.options.Proxy
+	if g.spool != nil {
+		o.Forward = g.spool
+	}
 	o.Load, o.Managed, o.Version, o.Logger = g.load, g.Status, g.options.Version, g.options.Logger
 	if id := g.identity.Load(); id != nil && o.Gateway == "" {
 		o.Gateway = id.Gateway

@@ -128,6 +128,7 @@ type request struct {
 	body         []byte
 	wait         time.Duration // that the manager may take on purpose
 	most         int64         // bytes of the answer
+	stay         bool          // with a manager that is busy: what is asked can wait
 }
 
 // answer is what it said. The status is below 400.
@@ -150,7 +151,11 @@ func (c *client) do(ctx context.Context, q request) (*answer, error) {
 	} else if err != nil && problem == nil {
 		err = &UnavailableError{Manager: manager.Host, Err: err}
 	}
-	c.note(ctx, at, err)
+	if q.stay && problem != nil && problem.Status == http.StatusTooManyRequests {
+		c.note(ctx, at, nil)
+	} else {
+		c.note(ctx, at, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"gatehouse/proxy"
+	"gatehouse/proxy/spool"
 	"gatehouse/rules/fleetapi"
 	"gatehouse/rules/revision"
 	"gatehouse/rules/sealed"
@@ -27,6 +29,7 @@ type Gateway struct {
 	boot    string
 	started time.Time
 	anchor  *anchor
+	spool   *spool.Spool // of events; nil without a manager
 
 	trust    atomic.Pointer[trust]
 	identity atomic.Pointer[identity] // nil until it has joined
@@ -107,6 +110,11 @@ func New(o Options) (_ *Gateway, err error) {
 			return nil, fmt.Errorf("-secret-key-file: %w", err)
 		}
 		g.groupKey = &groupKey{key: key, local: true}
+	}
+	if len(managers) > 0 {
+		if g.spool, err = spool.Open(spool.Options{Dir: filepath.Join(o.StateDir, spoolName), Logger: g.log, Every: g.times.Events}); err != nil {
+			return nil, err
+		}
 	}
 	return g, nil
 }
@@ -243,23 +251,6 @@ func (g *Gateway) Verify(kind revision.Kind, data []byte) (revision.Statement, e
 	return revision.Verify(data, revision.Want{Kind: kind, Stack: r.Stack, Group: r.Group, Keys: r.Keys})
 }
 
-// Post sends a body to the manager and gives its answer, of at most most bytes. An UnavailableError means that nothing is known
-// of what the manager made of it.
-func (g *Gateway) Post(ctx context.Context, path string, header map[string]string, body []byte, most int64) ([]byte, error) {
-	if g.identity.Load() == nil {
-		return nil, &UnavailableError{Manager: "none", Err: errors.New("this gateway has not joined")}
-	}
-	q := request{method: "POST", path: path, header: make(map[string][]string, len(header)), body: body, most: most}
-	for name, value := range header {
-		q.header.Set(name, value)
-	}
-	a, err := g.client.do(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return a.body, nil
-}
-
 // Server is the gateway that serves, nil until there is something to serve.
 func (g *Gateway) Server() *proxy.Server { return g.server.Load() }
 
@@ -312,12 +303,12 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	if s := g.server.Load(); s != nil {
 		err = errors.Join(err, s.Stop(context.Background()))
 	}
+	g.endEvents()
 	return errors.Join(err, g.endTrial(), g.dir.close())
 }
 
 // withManager joins, and then renews, polls and reports until ctx ends.
 func (g *Gateway) withManager(ctx context.Context) error {
-	defer g.client.drop()
 	if err := g.enroll(ctx); err != nil {
 		return err
 	}
@@ -330,6 +321,7 @@ func (g *Gateway) withManager(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { g.renew(ctx) })
 	work.Go(func() { g.report(ctx) })
+	work.Go(func() { g.sendEvents(ctx) })
 	g.poll(ctx)
 	work.Wait()
 	return nil

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 var testTimes = Times{
 	Wait: 2 * time.Second, Least: time.Millisecond, Backoff: 20 * time.Millisecond, MaxBackoff: 100 * time.Millisecond,
 	Bucket: 100 * time.Millisecond, Report: 200 * time.Millisecond, Second: 50 * time.Millisecond, Ping: 500 * time.Millisecond, PingAnswer: 500 * time.Millisecond,
+	Events: 20 * time.Millisecond,
 }
 
 // upstreamOf is an upstream that says its name.

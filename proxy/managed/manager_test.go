@@ -105,6 +105,7 @@ type manager struct {
 	calls    map[string]int
 	renewals int
 	noKey    bool
+	events   *eventStore // nil knows no route for them
 }
 
 const (
@@ -225,6 +226,8 @@ func (m *manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case path == fleetapi.PathKey && !m.noKey:
 		_ = json.NewEncoder(w).Encode(fleetapi.GroupKey{ID: m.group.ID(), Key: m.group.Bytes()})
+	case path == fleetapi.PathEvents && m.events != nil:
+		m.events.serve(w, r)
 	case strings.HasPrefix(path, fleetapi.PathObjects):
 		data, _, err := m.dir.Get(r.Context(), strings.TrimPrefix(path, fleetapi.PathObjects), 1<<30)
 		if err != nil {

@@ -1,7 +1,6 @@
 package managed
 
 import (
-	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,17 +51,7 @@ type Options struct {
 	// Config adjusts how the configuration of a revision is loaded, without Sealed and Revision.
 	Config config.Options
 
-	// Parts share the connection with the manager.
-	Parts []Part
 	Times Times
-}
-
-// Part is another concern of a gateway that comes over its connection with the manager, such as emergency actions and events.
-type Part interface {
-	// State is told what the manager wants, each time that it says so, from one goroutine.
-	State(ctx context.Context, g *Gateway, s *fleetapi.State)
-	// Report adds to a report what the part has to say.
-	Report(r *fleetapi.Report)
 }
 
 // Times are those of the protocol, for tests. Zero values are the real ones.
@@ -78,6 +67,7 @@ type Times struct {
 	Report     time.Duration // between reports until the manager says; 30 s
 	Retry      time.Duration // of what was refused; 5 min
 	Second     time.Duration // of traffic on trial; 1 s
+	Events     time.Duration // between batches of events; 1 s
 }
 
 // aloneBucket is how long a gateway without a manager waits between looks at the bucket: it hears of revisions nowhere else.
@@ -102,6 +92,7 @@ func (t Times) complete() Times {
 		{&t.Report, 30 * time.Second},
 		{&t.Retry, 5 * time.Minute},
 		{&t.Second, time.Second},
+		{&t.Events, time.Second},
 	} {
 		if *d.of <= 0 {
 			*d.of = d.def

@@ -96,9 +96,7 @@ func (g *Gateway) takeState(ctx context.Context, body []byte) error {
 	}
 	g.takeActions(s.Actions)
 	g.answer(s.Questions)
-	for _, p := range g.options.Parts {
-		p.State(ctx, g, s)
-	}
+	g.spool.Limit(s.FullEvents)
 	return nil
 }
 

@@ -27,9 +27,6 @@ func (g *Gateway) reportSoon() {
 	}
 }
 
-// ReportSoon has a report sent at once: a Part has something to say.
-func (g *Gateway) ReportSoon() { g.reportSoon() }
-
 // report tells the manager how it is, after changes and from time to time, until ctx ends.
 func (g *Gateway) report(ctx context.Context) {
 	wait := backoff{first: g.times.Backoff, most: g.times.MaxBackoff}
@@ -98,8 +95,8 @@ func (g *Gateway) makeReport(sequence int64) (r *fleetapi.Report, took int) {
 		r.Ready, r.Draining = server.Ready()
 		r.Windows = windowsOf(server.Windows(), g.knownOrders())
 	}
-	for _, p := range g.options.Parts {
-		p.Report(r)
+	if g.spool != nil {
+		r.Spool = g.spool.State()
 	}
 	return r, took
 }
@@ -168,6 +165,10 @@ func (g *Gateway) Status() *proxy.ManagedStatus {
 	st.Manager, st.LastAnswer, st.ManagerError = g.client.health()
 	st.Reachable = !st.LastAnswer.IsZero() && st.ManagerError == ""
 	st.Restartable, st.Why = g.restartable()
+	if g.spool != nil {
+		state := g.spool.State()
+		st.Events = &proxy.SpoolStatus{Waiting: state.Waiting, Dropped: state.Dropped}
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s := g.serving; s.candidate != nil {

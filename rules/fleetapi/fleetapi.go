@@ -227,7 +227,7 @@ type GroupKey struct {
 
 // Batch carries events as JSON lines in the format of the gateway's own event records, and counts.
 type Batch struct {
-	Spool    string            `json:"spool"` // names the directory that it came from: another after it was lost
+	Spool    string            `json:"spool"` // names the process that wrote it, which numbers its batches from 1
 	Sequence int64             `json:"sequence"`
 	Events   []json.RawMessage `json:"events"`
 	Counts   []Count           `json:"counts"`

@@ -28,6 +28,7 @@ import (
 	"gatehouse/mgmt/secret"
 	"gatehouse/mgmt/store"
 	"gatehouse/proxy/config"
+	"gatehouse/rules/crs"
 	"gatehouse/rules/revision"
 )
 
@@ -101,6 +102,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		}
 	}
 	s.onStart(s.signHeads)
+	if s.opts.Prove != nil {
+		s.onStart(s.warm)
+	}
 	if err := s.listen(registry); err != nil {
 		return nil, err
 	}
@@ -108,6 +112,18 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// warm compiles the rules that every application has, so that the first change does not wait for them.
+func (s *Server) warm(context.Context) {
+	o := config.Options{CRSVersions: crs.Versions(), Root: "/", Files: map[string][]byte{}}
+	loaded, err := o.LoadBytes("/warm.yaml", []byte(`applications: [{ hosts: ["*"], upstream: "http://upstream.example.com" }]`))
+	if err == nil {
+		err = s.opts.Prove(loaded)
+	}
+	if err != nil {
+		s.log.Error("the rules of this release do not compile", zap.Error(err))
+	}
 }
 
 // open opens what every command of the manager works on.
@@ -199,7 +215,7 @@ func (s *Server) openFleet(ctx context.Context) (err error) {
 	s.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Holder: s.holder, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
 		Events: s.takeEvents,
-		Heads: s.rollouts.Heads, Reported: s.rollouts.Reported,
+		Heads:  s.rollouts.Heads, Reported: s.rollouts.Reported,
 	})
 	if err != nil {
 		return err

@@ -195,7 +195,8 @@ func (a *API) operation(r *Route) huma.Operation {
 	op := huma.Operation{
 		Method: r.Method, Path: r.path, OperationID: r.ID, Summary: r.Summary, Description: r.Description, Tags: []string{r.Tag},
 		DefaultStatus: r.Status, MaxBodyBytes: r.MaxBody,
-		Extensions: map[string]any{"x-permission": r.Permission.String()},
+		BodyReadTimeout: -1, // the body was read before, by takeBody
+		Extensions:      map[string]any{"x-permission": r.Permission.String()},
 	}
 	if r.Permission != Public {
 		op.Security = []map[string][]string{{"token": {}}, {"session": {}}}

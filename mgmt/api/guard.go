@@ -1,11 +1,14 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"gatehouse/mgmt/auth"
@@ -126,8 +129,12 @@ func (a *API) guard(route *Route, handler http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, err := a.admit(route, r)
+		var body []byte
 		if err == nil {
-			r, err = a.remember(w, route, r)
+			body, err = takeBody(w, r, route.MaxBody)
+		}
+		if err == nil {
+			r, err = a.remember(w, route, r, body)
 		}
 		if err != nil {
 			write(w, a.failure(route, err))
@@ -138,6 +145,26 @@ func (a *API) guard(route *Route, handler http.Handler) http.Handler {
 		}
 		handler.ServeHTTP(w, joined(r))
 	})
+}
+
+// bodyTimeout is how long a body may take to arrive. What is done with it may take longer.
+const bodyTimeout = 30 * time.Second
+
+// takeBody reads the whole body of a request, which has it from then on.
+func takeBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	if safe(r.Method) || r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder of a test has none
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if err != nil {
+		return nil, bodyProblem(err)
+	}
+	// If it stayed, it would end the request while that is being answered.
+	_ = deadline.SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
 }
 
 // joined is the request with parameters that were given more than once given once, with commas: the handlers' reader would take the first

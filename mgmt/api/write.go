@@ -1,14 +1,12 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
 	"gatehouse/mgmt/auth"
@@ -31,7 +29,7 @@ type repeatable struct {
 type repeatableKey struct{}
 
 // remember notes the key of a POST, and what it asks for.
-func (a *API) remember(w http.ResponseWriter, route *Route, r *http.Request) (*http.Request, error) {
+func (a *API) remember(w http.ResponseWriter, route *Route, r *http.Request, body []byte) (*http.Request, error) {
 	key, p := r.Header.Get(keyHeader), auth.From(r.Context())
 	if key == "" || route.Method != http.MethodPost || p == nil {
 		return r, nil
@@ -39,15 +37,10 @@ func (a *API) remember(w http.ResponseWriter, route *Route, r *http.Request) (*h
 	if len(key) > maxKey {
 		return nil, problem.Field("header."+keyHeader, nil, "has more than %d characters", maxKey)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, route.MaxBody))
-	if err != nil {
-		return nil, bodyProblem(err)
-	}
 	h := sha256.New()
 	for _, part := range []string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(body)} {
 		fmt.Fprintf(h, "%d:%s\n", len(part), part)
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	again := &repeatable{store.Request{Actor: string(p.Kind) + ":" + p.ID, Key: key, Hash: hex.EncodeToString(h.Sum(nil))}, w.Header()}
 	return r.WithContext(context.WithValue(r.Context(), repeatableKey{}, again)), nil
 }

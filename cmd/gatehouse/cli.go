@@ -53,7 +53,7 @@ func commands() []command {
 		reportCommand(), benchCommand(), schemaCommand(), healthcheckCommand(),
 		revisionBuildCommand(), revisionKeyCommand(),
 		managerCommand(), managerSetupCommand(), managerUserResetCommand(), managerBackupCommand(), managerRestoreCommand(),
-		tokenCreateCommand(), auditListCommand(), auditVerifyCommand(), auditExportCommand(),
+		eventsCommand(), tokenCreateCommand(), auditListCommand(), auditVerifyCommand(), auditExportCommand(),
 		planCommand(), applyCommand(), publishCommand(), exportCommand(),
 		completionCommand(), versionCommand(),
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -17,14 +20,14 @@ import (
 
 func incidentCommand() command {
 	return command{
-		name: "incident", synopsis: "ID [-events FILE] [-yaml] [-o text|json]",
+		name: "incident", synopsis: "ID [-events FILE | -token-file F [-api URL]] [-yaml] [-o text|json]",
 		short: "say why a request was refused, and the smallest exclusion for it",
 		long: `
   gatehouse incident GH-01HK-0Z7A-BC1D
 
 The ID is the one that the client saw on the page, in the problem+json or in X-Gatehouse-Incident; upper or lower case,
 with or without GH and hyphens. Events are read from the file that logs.events names, and from its rotated siblings
-(FILE.1, FILE.2 and so on).
+(FILE.1, FILE.2 and so on), or asked of a manager: -token-file names a file with an API token, as gatehouse token create gives it.
 
 The exclusion at the end lets requests like this one pass and nothing else: it takes the rules that refused the request
 away from the values at which they matched, on this path, with this method. Paste it under the application's
@@ -32,9 +35,10 @@ exclusions:, say in it why, and gatehouse inspect or gatehouse test shows what i
 request was legitimate. -yaml prints it alone.`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 			events := eventsFlag(flags)
+			newClient := clientFlags(flags)
 			yaml := flags.Bool("yaml", false, "print the exclusion alone")
 			output := outputFlag(flags)
-			return func(_ context.Context, args []string) error {
+			return func(ctx context.Context, args []string) error {
 				if len(args) != 1 {
 					return usagef("one incident ID is required, such as GH-01HK-0Z7A-BC1D")
 				}
@@ -42,16 +46,9 @@ request was legitimate. -yaml prints it alone.`,
 				if err != nil {
 					return usageError{err.Error()}
 				}
-				files, err := eventFiles(*events)
+				found, err := c.lookUp(ctx, id, *events, flags.Lookup("token-file").Value.String(), newClient)
 				if err != nil {
 					return err
-				}
-				found, err := c.findIncident(files, id.String())
-				if err != nil {
-					return err
-				}
-				if found.event == nil {
-					return found.missing(id)
 				}
 				suggestion := tuning.Suggest(found.event, time.Now())
 				switch {
@@ -67,10 +64,40 @@ request was legitimate. -yaml prints it alone.`,
 	}
 }
 
+// lookUp finds an incident with a manager, if there is a token for one, or in files.
+func (c *cli) lookUp(ctx context.Context, id incident.ID, events, token string, newClient func() (*apiClient, error)) (*search, error) {
+	if token == "" || events != "" && c.fromEnv["token-file"] {
+		files, err := eventFiles(events)
+		if err != nil {
+			return nil, err
+		}
+		found, err := c.findIncident(files, id.String())
+		if err == nil && found.event == nil {
+			err = found.missing(id)
+		}
+		return found, err
+	}
+	if events != "" {
+		return nil, usagef("-events FILE and -token-file FILE are two places to look; give one")
+	}
+	client, err := newClient()
+	if err != nil {
+		return nil, err
+	}
+	var record json.RawMessage
+	if _, err := client.call(ctx, http.MethodGet, "/events/"+id.String(), nil, &record); err != nil {
+		return nil, err
+	}
+	for e, err := range event.ReadEvents(bytes.NewReader(record), nil) {
+		return &search{event: e, file: client.base.String()}, err
+	}
+	return nil, errors.New("what the manager has of this incident is no event that this version reads")
+}
+
 // search is what came of looking for an incident.
 type search struct {
 	event *event.Event // nil if it was not found
-	file  string       // the one that holds it
+	file  string       // the one that holds it, or the manager
 
 	files       []string
 	events      int

@@ -40,6 +40,8 @@ type Options struct {
 	Now      func() time.Time // nil is time.Now
 	// Prove compiles and self-tests a configuration as a gateway does.
 	Prove func(*config.Loaded) error
+	// ReportEvery is how often gateways report while nothing happens; 0 is 10 s.
+	ReportEvery time.Duration
 }
 
 // Server is a manager.
@@ -215,7 +217,7 @@ func (s *Server) openFleet(ctx context.Context) (err error) {
 	s.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Holder: s.holder, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
 		Events: s.takeEvents,
-		Heads:  s.rollouts.Heads, Reported: s.rollouts.Reported,
+		Heads:  s.rollouts.Heads, Reported: s.rollouts.Reported, ReportEvery: s.opts.ReportEvery,
 	})
 	if err != nil {
 		return err

@@ -244,11 +244,12 @@ func counted(n int, noun string) string {
 
 func applyCommand() command {
 	return command{
-		name: "apply", synopsis: "-f PATH -owner NAME [-prune] [-publish -group G] [-note T] [-source TEXT] [-takeover] -token-file FILE [-api URL] [-o text|json]",
+		name: "apply", synopsis: "-f PATH -owner NAME [-prune] [-publish -group G [-wait]] [-note T] [-source TEXT] [-takeover] -token-file FILE [-api URL] [-o text|json]",
 		short: "save a configuration's objects on the manager",
 		long: `
 Reads the configuration of a standalone gateway and saves its objects, all or none. Objects of other owners are left alone, also
-by -prune. -publish makes what it changed the next revision of the groups; other people's changes stay pending.
+by -prune. -publish makes what it changed the next revision of the groups; other people's changes stay pending. -wait follows the
+rollouts, and fails if one of them does not reach all gateways.
 
     gatehouse apply -f gatehouse/ -owner git:shop -prune -publish -group edge -source "$COMMIT" -token-file token`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
@@ -258,9 +259,13 @@ by -prune. -publish makes what it changed the next revision of the groups; other
 			flags.StringVar(&i.Source, "source", "", "where it comes from, such as a commit and a pull request: `text`")
 			publish := flags.Bool("publish", false, "publish what changed to -group")
 			groups := flags.String("group", "", "`groups` to publish to, with commas")
+			wait := newWaitFlags(flags)
 			client := clientFlags(flags)
 			output := outputFlag(flags)
 			return func(ctx context.Context, args []string) error {
+				if *wait.wait && !*publish {
+					return usagef("-wait belongs to -publish")
+				}
 				if *publish != (*groups != "") {
 					return usagef("-publish and -group belong together")
 				}
@@ -285,11 +290,11 @@ by -prune. -publish makes what it changed the next revision of the groups; other
 					}
 				}
 				if *output == "json" {
-					return c.printJSON(out)
+					return errors.Join(c.printJSON(out), wait.follow(ctx, io.Discard, a, out.Revisions))
 				}
 				printDifferences(c.stdout, out.Differences, false)
 				printRevisions(c.stdout, out.Revisions)
-				return nil
+				return wait.follow(ctx, c.stdout, a, out.Revisions)
 			}
 		},
 	}
@@ -336,11 +341,11 @@ func printRevisions(w io.Writer, list []publishedRevision) {
 
 func publishCommand() command {
 	return command{
-		name: "publish", synopsis: "-group G [-note T] [-source TEXT] -token-file FILE [-api URL] [-o text|json] [CHANGE ...]",
+		name: "publish", synopsis: "-group G [-wait] [-timeout D] [-note T] [-source TEXT] -token-file FILE [-api URL] [-o text|json] [CHANGE ...]",
 		short: "make the next revision of groups",
 		long: `
 Publishes the changes that are named, and without any all that are pending. A change that needs another one is refused, and that one
-is named.
+is named. -wait follows the rollouts, and fails if one of them does not reach all gateways.
 
     gatehouse publish -group edge -note "new checkout" -token-file token chg_06h9...`,
 		setup: func(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
@@ -348,6 +353,7 @@ is named.
 			groups := flags.String("group", "", "`groups` to publish to, with commas")
 			flags.StringVar(&p.Note, "note", "", "why, for people: `text`")
 			flags.StringVar(&p.Source, "source", "", "where it comes from: `text`")
+			wait := newWaitFlags(flags)
 			client := clientFlags(flags)
 			output := outputFlag(flags)
 			return func(ctx context.Context, args []string) error {
@@ -364,10 +370,10 @@ is named.
 					return err
 				}
 				if *output == "json" {
-					return c.printJSON(list)
+					return errors.Join(c.printJSON(list), wait.follow(ctx, io.Discard, a, list))
 				}
 				printRevisions(c.stdout, list)
-				return nil
+				return wait.follow(ctx, c.stdout, a, list)
 			}
 		},
 	}

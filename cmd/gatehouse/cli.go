@@ -55,6 +55,8 @@ func commands() []command {
 		managerCommand(), managerSetupCommand(), managerUserResetCommand(), managerBackupCommand(), managerRestoreCommand(),
 		eventsCommand(), tokenCreateCommand(), auditListCommand(), auditVerifyCommand(), auditExportCommand(),
 		planCommand(), applyCommand(), publishCommand(), exportCommand(),
+		rolloutListCommand(), rolloutStatusCommand(), rolloutPauseCommand(), rolloutResumeCommand(), rolloutAdvanceCommand(), rolloutAbortCommand(),
+		rolloutRollbackCommand(), statusCommand(),
 		completionCommand(), versionCommand(),
 	}
 }

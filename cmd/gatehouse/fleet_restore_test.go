@@ -67,7 +67,15 @@ func proved(t *testing.T) func(*config.Loaded) error {
 // startManager starts a manager and gives it with the function that stops it.
 func startManager(t *testing.T, settings mgmt.Settings) (*aManager, func()) {
 	t.Helper()
-	s, err := mgmt.New(t.Context(), mgmt.Options{Settings: settings, Logger: zaptest.NewLogger(t), Version: "test", Prove: proved(t)})
+	return startManagerWith(t, mgmt.Options{Settings: settings})
+}
+
+// startManagerWith is startManager with more options.
+func startManagerWith(t *testing.T, o mgmt.Options) (*aManager, func()) {
+	t.Helper()
+	settings := o.Settings
+	o.Logger, o.Version, o.Prove = zaptest.NewLogger(t), "test", proved(t)
+	s, err := mgmt.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"gatehouse/mgmt/action"
 	"gatehouse/mgmt/api"
 	"gatehouse/mgmt/auth"
 	"gatehouse/mgmt/event"
@@ -29,6 +30,7 @@ import (
 	"gatehouse/mgmt/store"
 	"gatehouse/proxy/config"
 	"gatehouse/rules/crs"
+	"gatehouse/rules/fleetapi"
 	"gatehouse/rules/revision"
 )
 
@@ -55,6 +57,7 @@ type Server struct {
 	auth    *auth.Service
 	publish *publish.Service
 	fleet   *fleet.Service
+	actions *action.Service
 	events  *event.Service
 	// rollouts bring what is published to the gateways.
 	rollouts *rollout.Service
@@ -205,7 +208,7 @@ func (s *Server) openAPI(ctx context.Context) (err error) {
 		return err
 	}
 	s.api.server.Handler, err = api.New(api.Options{
-		DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet, Events: s.events,
+		DB: s.db, Logger: s.log, Version: s.opts.Version, Auth: s.auth, Publish: s.publish, Fleet: s.fleet, Events: s.events, Actions: s.actions,
 		Rollouts: s.rollouts, Stopping: s.stopping.Done(),
 	})
 	return err
@@ -214,16 +217,24 @@ func (s *Server) openAPI(ctx context.Context) (err error) {
 // openFleet makes what answers on the gateways' listener.
 func (s *Server) openFleet(ctx context.Context) (err error) {
 	settings := &s.opts.Settings
+	s.actions = action.New(action.Options{
+		DB: s.db, Logger: s.log, Stack: settings.Stack, Signer: s.key, FleetTopic: fleet.Topic, Connected: fleet.Connected, Holder: s.holder,
+	})
 	s.fleet, err = fleet.New(ctx, fleet.Options{
 		DB: s.db, Vault: s.vault, Logger: s.log, Stack: settings.Stack, Holder: s.holder, Names: settings.Gateways.Names, Key: s.key, GroupKey: s.publish.GroupKey,
 		Events: s.takeEvents,
-		Heads:  s.rollouts.Heads, Reported: s.rollouts.Reported, ReportEvery: s.opts.ReportEvery,
+		Heads:  s.rollouts.Heads, ReportEvery: s.opts.ReportEvery, Actions: s.actions.Shown, Questions: s.actions.Questions,
+		Reported: func(gateway, group string, r *fleetapi.Report) {
+			s.rollouts.Reported(gateway, group, r)
+			s.actions.Reported(gateway, group, r)
+		},
 	})
 	if err != nil {
 		return err
 	}
 	s.fleet.Configure(s.gateways.server)
 	s.onStart(s.fleet.Run)
+	s.onStart(s.actions.Run)
 	return nil
 }
 

@@ -57,6 +57,7 @@ func commands() []command {
 		planCommand(), applyCommand(), publishCommand(), exportCommand(),
 		rolloutListCommand(), rolloutStatusCommand(), rolloutPauseCommand(), rolloutResumeCommand(), rolloutAdvanceCommand(), rolloutAbortCommand(),
 		rolloutRollbackCommand(), statusCommand(),
+		blockCommand(), limitCommand(), modeCommand(), ruleDisableCommand(), actionsCommand(), actionsUndoCommand(),
 		completionCommand(), versionCommand(),
 	}
 }

@@ -34,8 +34,14 @@ func attackGateway(t *testing.T, g *managed.Gateway) string {
 // apiToken makes a token with a role everywhere, in a file.
 func (c *operator) apiToken(role string) string {
 	c.t.Helper()
+	return c.token(role, map[string]any{"roles": map[string]string{"*": role}})
+}
+
+// token makes a token with grants, in a file.
+func (c *operator) token(name string, grants map[string]any) string {
+	c.t.Helper()
 	var made struct{ Text string }
-	c.into(http.MethodPost, "/tokens", map[string]any{"name": role, "expires_in": "1h", "grants": map[string]any{"roles": map[string]string{"*": role}}}, &made)
+	c.into(http.MethodPost, "/tokens", map[string]any{"name": name, "expires_in": "1h", "grants": grants}, &made)
 	file := filepath.Join(c.t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(made.Text), 0o600); err != nil {
 		c.t.Fatal(err)
@@ -128,7 +134,8 @@ func TestEventsCommand(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{"events"}, with("events", "x"), with("events", "-follow", "-export"), with("events", "-limit", "-1"), with("events", "-follow", "-until", "1h"),
+		{"events"},
+		with("events", "x"), with("events", "-follow", "-export"), with("events", "-limit", "-1"), with("events", "-follow", "-until", "1h"),
 		with("incident", incidents[0], "-events", export),
 	} {
 		if code, _, stderr := runCommand(t, "", args...); code != exitUsage {

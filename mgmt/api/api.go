@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"go.uber.org/zap"
 
+	"gatehouse/mgmt/action"
 	"gatehouse/mgmt/auth"
 	"gatehouse/mgmt/event"
 	"gatehouse/mgmt/fleet"
@@ -38,6 +39,7 @@ type Options struct {
 	Auth    *auth.Service
 	Publish *publish.Service
 	Fleet   *fleet.Service
+	Actions *action.Service
 	Events  *event.Service
 	// Rollouts are how revisions reach the gateways.
 	Rollouts *rollout.Service

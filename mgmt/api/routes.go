@@ -16,5 +16,6 @@ func (a *API) allRoutes() {
 	a.importRoutes()
 	a.gatewayRoutes()
 	a.joinTokenRoutes()
+	a.actionRoutes()
 	a.eventRoutes()
 }

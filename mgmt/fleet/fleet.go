@@ -40,8 +40,10 @@ type Options struct {
 	GroupKey func(tx *store.Tx, group string) (sealed.Key, error)
 	// Heads gives the signed head that each gateway of a group shall have. nil is the group's own for all.
 	Heads func(tx *store.Tx, group string) (func(gateway string) []byte, error)
-	// Fill completes what all gateways of a group are told, such as the emergency actions. nil adds nothing.
-	Fill func(tx *store.Tx, group string, state *fleetapi.State) error
+	// Actions gives the emergency actions that each gateway of a group shall have. nil gives none.
+	Actions func(tx *store.Tx, group string) (func(gateway string) *fleetapi.Signed, error)
+	// Questions are what all gateways of a group are asked. nil asks nothing.
+	Questions func(tx *store.Tx, group string) ([]fleetapi.Question, error)
 	// Reported is told of each report; nil of none. It must not block.
 	Reported func(gateway, group string, report *fleetapi.Report)
 	// Events stores a batch of events, compressed as it came, and says up to which sequence all are stored. nil: the route is not there.

@@ -96,6 +96,17 @@ func Gateways(tx *store.Tx, f Filter) (list []Gateway, err error) {
 	return list, err
 }
 
+// Connected are the gateways of a group that take traffic and were heard of lately, by name.
+func Connected(tx *store.Tx, group string) (names []string, err error) {
+	list, err := Gateways(tx, Filter{Group: group})
+	for _, g := range list {
+		if !g.Away(tx.Now()) && g.Report != nil && g.Report.Ready && !g.Report.Draining {
+			names = append(names, g.Name)
+		}
+	}
+	return names, err
+}
+
 // GetGateway gives one gateway.
 func GetGateway(tx *store.Tx, name string) (Gateway, error) {
 	var g Gateway

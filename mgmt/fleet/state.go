@@ -37,11 +37,19 @@ type groupState struct {
 	err  error
 	all  fleetapi.State
 	head func(gateway string) []byte
+	// actions gives the same pointer for the same actions.
+	actions func(gateway string) *fleetapi.Signed
 
 	mu   sync.Mutex // guards what follows
-	last []byte     // the head that the answer below has
+	last own        // of the answer below
 	tag  string
 	body []byte
+}
+
+// own is what not all gateways of a group have alike.
+type own struct {
+	head    []byte
+	actions *fleetapi.Signed
 }
 
 // stateOf gives what a group shall have.
@@ -85,8 +93,12 @@ func (s *Service) readState(tx *store.Tx, group string, g *groupState) (err erro
 	} else {
 		g.head, err = groupHead(tx, group)
 	}
-	if err == nil && s.o.Fill != nil {
-		err = s.o.Fill(tx, group, &g.all)
+	g.actions = func(string) *fleetapi.Signed { return nil }
+	if err == nil && s.o.Actions != nil {
+		g.actions, err = s.o.Actions(tx, group)
+	}
+	if err == nil && s.o.Questions != nil {
+		g.all.Questions, err = s.o.Questions(tx, group)
 	}
 	return err
 }
@@ -100,21 +112,21 @@ func groupHead(tx *store.Tx, group string) (func(string) []byte, error) {
 	return func(string) []byte { return head }, nil
 }
 
-// answer is the state of one gateway with its tag. Those with the same head share it.
+// answer is the state of one gateway with its tag. Those that have the same share it.
 func (g *groupState) answer(gateway string) (tag string, body []byte, err error) {
-	head := g.head(gateway)
+	mine := own{g.head(gateway), g.actions(gateway)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.body != nil && bytes.Equal(g.last, head) {
+	if g.body != nil && g.last.actions == mine.actions && bytes.Equal(g.last.head, mine.head) {
 		return g.tag, g.body, nil
 	}
 	state := g.all
-	state.Head = head
+	state.Head, state.Actions = mine.head, mine.actions
 	if g.body, err = json.Marshal(state); err != nil {
 		return "", nil, err
 	}
 	sum := sha256.Sum256(g.body)
-	g.last, g.tag = head, `"`+hex.EncodeToString(sum[:12])+`"`
+	g.last, g.tag = mine, `"`+hex.EncodeToString(sum[:12])+`"`
 	return g.tag, g.body, nil
 }
 

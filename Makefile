@@ -119,6 +119,15 @@ floods: setup ## flood a gateway over HTTP/2 in every way, a minute each, while 
 durability: setup ## kill managers at named steps, 1,000 on each database, and promote standbys 100 times, under publishes
 	DURABILITY=1000 go test -count=1 -timeout 2h -v -run '^(TestKills|TestStandbyPromoted)$$' ./mgmt/store
 
+.PHONY: events-flood
+events-flood: setup ## 20,000 events a second from twenty gateways for a minute: counted exactly, and no revision waits for them
+	EVENTS_FLOOD=60s go test -count=1 -timeout 10m -v -run '^TestFlood$$' ./proxy/managed
+
+.PHONY: events-scale
+events-scale: setup ## find an incident among ten million events, on SQLite and then on PostgreSQL: an hour
+	EVENTS=10000000 go test -count=1 -timeout 2h -v -run '^TestScale$$' ./mgmt/event
+	EVENTS=10000000 EVENTS_IN=postgres go test -count=1 -timeout 2h -v -run '^TestScale$$' ./mgmt/event
+
 .PHONY: blackhole
 blackhole: setup ## swallow a gateway's connection to its manager, with the real times: a new revision is there within a minute
 	BLACKHOLE=real go test -count=1 -timeout 5m -v -run '^TestBlackHole$$' ./proxy/managed

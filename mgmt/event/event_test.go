@@ -103,18 +103,22 @@ func with(field string, value any) func(map[string]any) {
 	return func(e map[string]any) { e[field] = value }
 }
 
+// packer compresses as gateways do.
+var packer = sync.OnceValue(func() *zstd.Encoder {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		panic(err)
+	}
+	return w
+})
+
 func pack(t testing.TB, b fleetapi.Batch) []byte {
 	t.Helper()
 	data, err := json.Marshal(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := zstd.NewWriter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	return w.EncodeAll(data, nil)
+	return packer().EncodeAll(data, nil)
 }
 
 func (b *bench) take(batch fleetapi.Batch) {

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,7 +112,7 @@ func (s *Service) dropBlocks(ctx context.Context, oldest int64) error {
 
 // dropFirst drops some of the blocks that came first, and says how many.
 func (s *Service) dropFirst(ctx context.Context, where, cause string) (blocks int64, err error) {
-	const some = 16
+	const some, enough = 64, 1000 // blocks, events
 	events := int64(0)
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		blocks, events = 0, 0
@@ -123,9 +124,10 @@ func (s *Service) dropFirst(ctx context.Context, where, cause string) (blocks in
 			return err
 		}, "SELECT id, day, events FROM blocks "+where+" ORDER BY id LIMIT "+strconv.Itoa(some))
 		for _, b := range list {
-			if err == nil {
-				err = dropBlock(tx, b[0], b[1], b[2])
+			if err != nil || events >= enough {
+				break
 			}
+			err = dropBlock(tx, b[0], b[1], b[2])
 			blocks++
 			events += b[2]
 		}
@@ -137,29 +139,33 @@ func (s *Service) dropFirst(ctx context.Context, where, cause string) (blocks in
 	return blocks, err
 }
 
-// dropBlock drops a block and its n events.
+// dropBlock drops a block and its n events. The events of a block have few rules, and follow each other in time: each rule is dropped
+// with one look.
 func dropBlock(tx *store.Tx, id, d, n int64) error {
-	var rules [][3]int64
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	rules := map[string]bool{}
 	err := tx.Query(func(scan func(...any) error) error {
-		var event, at int64
+		var at int64
 		var text string
-		if err := scan(&event, &at, &text); err != nil {
+		if err := scan(&at, &text); err != nil {
 			return err
 		}
+		first, last = min(first, at), max(last, at)
 		for name := range strings.FieldsSeq(text) {
-			rule, err := strconv.ParseInt(name, 10, 64)
-			if err != nil {
-				return err
-			}
-			rules = append(rules, [3]int64{rule, at, event})
+			rules[name] = true
 		}
 		return nil
-	}, "SELECT id, at, rules FROM events WHERE id >= $1 AND id < $2", id, id+n)
+	}, "SELECT at, rules FROM events WHERE id >= $1 AND id < $2", id, id+n)
 	if err != nil {
 		return err
 	}
-	for _, r := range rules {
-		if _, err := tx.Exec("DELETE FROM event_rules WHERE rule = $1 AND at = $2 AND event = $3 AND day = $4", r[0], r[1], r[2], d); err != nil {
+	for name := range rules {
+		rule, err := strconv.ParseInt(name, 10, 64)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec("DELETE FROM event_rules WHERE rule = $1 AND at >= $2 AND at <= $3 AND event >= $4 AND event < $5 AND day = $6", rule, first, last, id, id+n, d)
+		if err != nil {
 			return err
 		}
 	}

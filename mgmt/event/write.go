@@ -139,7 +139,7 @@ func (s *Service) store(ctx context.Context, list []*prepared) error {
 		if err != nil {
 			return err
 		}
-		w := writer{tx: tx}
+		w := writer{tx: tx, most: s.parameters()}
 		for _, p := range list {
 			if p.duplicate, err = seen(tx, p); err != nil {
 				return err
@@ -167,6 +167,15 @@ func (s *Service) store(ctx context.Context, list []*prepared) error {
 		err = fmt.Errorf("store events: %w", err)
 	}
 	return err
+}
+
+// parameters is how many a statement shall have. SQLite looks for each among all that come before it, PostgreSQL may be far away.
+func (s *Service) parameters() int {
+	const few, many = 45, 2000
+	if s.db.Kind() == "postgres" {
+		return many
+	}
+	return few
 }
 
 // take gives the first of as many numbers as there are events.
@@ -215,6 +224,7 @@ func dayTable(table string, d int64) string { return table + "_d" + strconv.Form
 // writer gathers rows, to write many with each statement.
 type writer struct {
 	tx                    *store.Tx
+	most                  int // parameters of a statement
 	blocks, events, rules [][]any
 	counts                []fleetapi.Count
 }
@@ -274,8 +284,10 @@ func (w *writer) sums() [][]any {
 
 // insert writes rows, some with each statement.
 func (w *writer) insert(into string, rows [][]any, conflict string) error {
-	const most = 100
-	for chunk := range slices.Chunk(rows, most) {
+	if len(rows) == 0 {
+		return nil
+	}
+	for chunk := range slices.Chunk(rows, max(1, w.most/len(rows[0]))) {
 		var values []string
 		var args []any
 		for _, row := range chunk {

@@ -218,7 +218,8 @@ func (s *Spool) State() fleetapi.Spool {
 	waiting := s.dir.bytes()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := fleetapi.Spool{Waiting: waiting + int64(len(s.lines)), Dropped: make(map[string]int64, len(s.dropped))}
+	const ofCount = 64 // about
+	out := fleetapi.Spool{Waiting: waiting + int64(len(s.lines)+len(s.counts)*ofCount), Dropped: make(map[string]int64, len(s.dropped))}
 	for cause, n := range s.dropped {
 		out.Dropped[cause] = n
 	}

@@ -58,7 +58,11 @@ func TestNight(t *testing.T) {
 	configuration := strings.Replace(edgeConfiguration(t, "one"), "trusted_hops: 0", `trusted_hops: 0, trusted_proxies: ["127.9.0.0/16"]`, 1)
 	c.want(http.MethodPost, "/import", "", map[string]any{"owner": "ui", "configuration": configuration})
 	c.want(http.MethodPost, "/publish", "", map[string]any{"groups": []string{"edge"}})
-	token := c.joinToken(5)
+	exit, text := runs(t, "token", "create", "-join", "-group", "edge", "-uses", "5", "-note", "tonight", "-token-file", c.apiToken("admin"), "-api", m.url)
+	if exit != exitOK {
+		t.Fatalf("token create -join: exit %d\n%s", exit, text)
+	}
+	token := tokenFile(t, text)
 	var gateways []*managed.Gateway
 	for i := range 5 {
 		g, _ := joinGateway(t, m, token, filepath.Join(t.TempDir(), fmt.Sprintf("state%d", i)))

@@ -128,6 +128,10 @@ events-scale: setup ## find an incident among ten million events, on SQLite and 
 	EVENTS=10000000 go test -count=1 -timeout 2h -v -run '^TestScale$$' ./mgmt/event
 	EVENTS=10000000 EVENTS_IN=postgres go test -count=1 -timeout 2h -v -run '^TestScale$$' ./mgmt/event
 
+.PHONY: fleet-scale
+fleet-scale: setup ## 2,000 simulated gateways at one manager: a cold herd, and a publish, with times, memory and processor time
+	FLEET_SCALE=2000 go test -tags e2e -count=1 -timeout 20m -v -run '^TestFleetScale$$' ./cmd/gatehouse
+
 .PHONY: blackhole
 blackhole: setup ## swallow a gateway's connection to its manager, with the real times: a new revision is there within a minute
 	BLACKHOLE=real go test -count=1 -timeout 5m -v -run '^TestBlackHole$$' ./proxy/managed

@@ -111,6 +111,7 @@ func (f *trialGround) visit(addresses func() []string) {
 				if err != nil {
 					continue
 				}
+				r.Header.Set("X-Text", strings.Repeat("words and 123 ", 100))
 				if reply, err := client.Do(r); err == nil { // gateways are killed in some tests
 					_ = reply.Body.Close()
 				}

@@ -132,6 +132,10 @@ events-scale: setup ## find an incident among ten million events, on SQLite and 
 fleet-scale: setup ## 2,000 simulated gateways at one manager: a cold herd, and a publish, with times, memory and processor time
 	FLEET_SCALE=2000 go test -tags e2e -count=1 -timeout 20m -v -run '^TestFleetScale$$' ./cmd/gatehouse
 
+.PHONY: fleet-rollout
+fleet-rollout: setup ## roll good, poisoned and bad revisions out to 20 gateway processes: ten minutes
+	FLEET=20 go test -tags e2e -count=1 -timeout 40m -v -run '^TestFleetRollout$$' ./cmd/gatehouse
+
 .PHONY: blackhole
 blackhole: setup ## swallow a gateway's connection to its manager, with the real times: a new revision is there within a minute
 	BLACKHOLE=real go test -count=1 -timeout 5m -v -run '^TestBlackHole$$' ./proxy/managed

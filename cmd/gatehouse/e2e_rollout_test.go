@@ -330,13 +330,15 @@ func poisons(other revision.PrivateKey) map[string]struct {
 		}
 	}
 	return map[string]kind{
-		"signed with another key":    {"signed", func(s *spoilt) error { return s.sign(same, other) }},
-		"not signed":                 {"sign", func(s *spoilt) error { return s.sign(same) }},
-		"of another group":           {"group", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Group = "inner" }, s.f.m.key) }},
-		"of another stack":           {"stack", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Stack = "other" }, s.f.m.key) }},
-		"an older number":            {"it is revision", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Order.Number-- }, s.f.m.key) }},
-		"two of one number":          {"two revisions", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Content = revision.HashOf(nil) }, s.f.m.key) }},
-		"no revision":                {"refuses it", func(s *spoilt) error { return s.put(s.revisionFile(), nil) }},
+		"signed with another key": {"signed", func(s *spoilt) error { return s.sign(same, other) }},
+		"not signed":              {"sign", func(s *spoilt) error { return s.sign(same) }},
+		"of another group":        {"group", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Group = "inner" }, s.f.m.key) }},
+		"of another stack":        {"stack", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Stack = "other" }, s.f.m.key) }},
+		"an older number":         {"it is revision", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Order.Number-- }, s.f.m.key) }},
+		"two of one number": {"two revisions", func(s *spoilt) error {
+			return s.sign(func(x *revision.Statement) { x.Content = revision.HashOf(nil) }, s.f.m.key)
+		}},
+		"no statement":               {"refuses it", func(s *spoilt) error { return s.put(s.revisionFile(), []byte("{}")) }},
 		"a manifest that was cut":    {"refuses it", func(s *spoilt) error { return s.put(s.manifestFile(), squeezed([]byte("{}"))[:4]) }},
 		"a manifest that is another": {"it was changed", func(s *spoilt) error { return s.put(s.manifestFile(), squeezed([]byte("{}"))) }},
 		"a zip bomb":                 {"refuses it", func(s *spoilt) error { return s.put(s.manifestFile(), squeezed(make([]byte, 1<<28))) }},
@@ -352,6 +354,9 @@ func poisons(other revision.PrivateKey) map[string]struct {
 func TestFleetRollout(t *testing.T) {
 	size, _ := strconv.Atoi(os.Getenv("FLEET"))
 	f := newTrialFleet(t, max(size, 2))
+	if size > 0 {
+		f.stages = `[1, "10%", "50%", all]`
+	}
 	other, err := revision.NewPrivateKey()
 	if err != nil {
 		t.Fatal(err)

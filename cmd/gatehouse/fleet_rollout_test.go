@@ -25,6 +25,8 @@ type trialGround struct {
 	c     *operator
 	token string // file
 
+	stages string // of the group
+
 	shop  *httptest.Server
 	other *httptest.Server // an upstream that only fails
 	out   atomic.Bool      // the shop is out
@@ -35,7 +37,7 @@ func newTrialGround(t *testing.T) *trialGround {
 	t.Helper()
 	m, stop := startManagerWith(t, mgmt.Options{Settings: managerSettings(t, ""), ReportEvery: 500 * time.Millisecond})
 	t.Cleanup(stop)
-	f := &trialGround{t: t, m: m, c: setUp(t, m)}
+	f := &trialGround{t: t, m: m, c: setUp(t, m), stages: "[1, all]"}
 	f.shop = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if f.out.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -63,8 +65,8 @@ listeners: [{ name: http, address: "127.0.0.1:0", trusted_hops: 0 }]
 policies: [{ name: default, crs: { version: "4.25.0" }%s }]
 upstreams: [{ name: shop, url: %q, allow_loopback: true }]
 applications: [{ name: shop, hosts: ["*"], mode: block, policy: default, upstream: shop }]
-groups: [{ name: edge, listeners: [http], applications: ["*"], rollout: { stages: [1, all], soak: 1s } }]
-`, policy, f.shop.URL)
+groups: [{ name: edge, listeners: [http], applications: ["*"], rollout: { stages: %s, soak: 1s } }]
+`, policy, f.shop.URL, f.stages)
 }
 
 func (f *trialGround) save(configuration string) {

@@ -115,6 +115,9 @@ func TestStopOnTrial(t *testing.T) {
 	m.publish(2, 300*time.Millisecond, configFor(upstreamOf(t, "second")))
 	g.serves(2)
 	g.stop()
+	if r := m.report(); !r.Draining || r.Ready {
+		t.Errorf("its last report does not say that it ends: %+v", r)
+	}
 	m.say(func(s *fleetapi.State) { s.Head = nil })
 	again := run(t, o)
 	again.serves(2)

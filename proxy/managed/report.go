@@ -31,6 +31,7 @@ func (g *Gateway) reportSoon() {
 func (g *Gateway) report(ctx context.Context) {
 	wait := backoff{first: g.times.Backoff, most: g.times.MaxBackoff}
 	sequence := int64(0)
+	defer func() { g.reportEnd(sequence + 1) }()
 	for {
 		every := g.times.Report
 		if s := g.state.Load(); s != nil && s.ReportEvery > 0 {
@@ -62,6 +63,23 @@ func (g *Gateway) report(ctx context.Context) {
 		}
 		wait.reset()
 		g.reported(took)
+	}
+}
+
+// lastReport is how long the last report may take.
+const lastReport = time.Second
+
+// reportEnd tells the manager, if it was there, that this gateway was told to end: it is missing for no fault of what it serves.
+func (g *Gateway) reportEnd(sequence int64) {
+	if _, answered, failure := g.client.health(); g.fault != nil || answered.IsZero() || failure != "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastReport)
+	defer cancel()
+	r, _ := g.makeReport(sequence)
+	r.Ready, r.Draining = false, true
+	if err := g.send(ctx, r); err != nil {
+		g.log.Debug("the last report was not taken", zap.Error(err))
 	}
 }
 

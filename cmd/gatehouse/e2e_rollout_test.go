@@ -331,10 +331,12 @@ func poisons(other revision.PrivateKey) map[string]struct {
 	}
 	return map[string]kind{
 		"signed with another key": {"signed", func(s *spoilt) error { return s.sign(same, other) }},
-		"not signed":              {"sign", func(s *spoilt) error { return s.sign(same) }},
-		"of another group":        {"group", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Group = "inner" }, s.f.m.key) }},
-		"of another stack":        {"stack", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Stack = "other" }, s.f.m.key) }},
-		"an older number":         {"it is revision", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Order.Number-- }, s.f.m.key) }},
+		"not signed": {"sign", func(s *spoilt) error {
+			return s.put(s.revisionFile(), fmt.Appendf(nil, `{"statement":%q,"signatures":[]}`, s.head.Encode()))
+		}},
+		"of another group": {"group", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Group = "inner" }, s.f.m.key) }},
+		"of another stack": {"stack", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Stack = "other" }, s.f.m.key) }},
+		"an older number":  {"it is revision", func(s *spoilt) error { return s.sign(func(x *revision.Statement) { x.Order.Number-- }, s.f.m.key) }},
 		"two of one number": {"two revisions", func(s *spoilt) error {
 			return s.sign(func(x *revision.Statement) { x.Content = revision.HashOf(nil) }, s.f.m.key)
 		}},
@@ -402,7 +404,7 @@ func slowPolicy() string {
 	var b strings.Builder
 	b.WriteString(`, seclang: "`)
 	for i := range 150 {
-		fmt.Fprintf(&b, `SecRule REQUEST_HEADERS|ARGS \"@rx (?:[a-z]+[0-9]+){3}x%d[^y]*y$\" \"id:%d,phase:1,pass,nolog\"\n`, i, 500000+i)
+		fmt.Fprintf(&b, `SecRule REQUEST_HEADERS|ARGS \"@rx (?:[a-z]+[0-9]+){3}x%d[^y]*y$\" \"id:%d,phase:1,pass,nolog\"\n`, i, 50000+i)
 	}
 	return b.String() + `"`
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,8 @@ func TestJudge(t *testing.T) {
 		{name: "switched to block", mine: traffic{requests: 1000, blocked: 300}, theirs: traffic{requests: 1000, detected: 300}, outcome: pass},
 		{name: "an attack on all", mine: traffic{requests: 1000, blocked: 600}, theirs: traffic{requests: 1000, blocked: 580}, outcome: pass},
 		{name: "fails by itself", mine: traffic{requests: 1000, own: 30}, theirs: usual, outcome: fail, cause: "own_5xx"},
+		{name: "fails twice, by accident", mine: traffic{requests: 120, own: 2}, theirs: traffic{requests: 1000, own: 1}, outcome: pass},
+		{name: "fails seldom, and not by accident", mine: traffic{requests: 100_000, own: 200}, theirs: traffic{requests: 100_000, own: 50}, outcome: pass},
 		{name: "goes to a wrong upstream", mine: traffic{requests: 1000, upstream: 900}, theirs: usual, outcome: fail, cause: "upstream_5xx"},
 		{name: "the upstream is out for all", mine: traffic{requests: 1000, upstream: 990, own: 5}, theirs: traffic{requests: 1000, upstream: 985, own: 4}, outcome: pass},
 		{name: "ten times slower", mine: traffic{requests: 1000, class: 6}, theirs: usual, outcome: fail, cause: "slower", says: "6.4ms, and 400µs"},
@@ -138,6 +141,7 @@ func TestJudge(t *testing.T) {
 		{name: "alone, and the upstream is out", mine: traffic{requests: 1000, upstream: 1000, own: 300}, change: alone(usual), outcome: ask, cause: "upstream"},
 		{name: "alone, the upstream is out and it blocks half", mine: traffic{requests: 1000, upstream: 500, blocked: 500}, change: alone(usual), outcome: fail, cause: "blocked"},
 		{name: "the last ones against the first", mine: traffic{requests: 1000, own: 100}, change: last(usual), outcome: fail, cause: "own_5xx", says: "that had it before"},
+		{name: "the last ones against many first", mine: traffic{requests: 1000, own: 100}, change: last(traffic{requests: 100_000, own: 100}), outcome: fail, cause: "own_5xx"},
 		{name: "the last ones as the first", mine: usual, change: last(usual), outcome: pass},
 		{name: "the last ones and the first in an attack", mine: traffic{requests: 1000, blocked: 500}, change: last(traffic{requests: 1000, blocked: 500}), outcome: pass},
 	} {
@@ -171,6 +175,38 @@ func last(first traffic) func(*trialInput) {
 		other.fresh, other.seen = false, in.now
 		in.with = append(in.with, other)
 		in.others, in.othersAgree = []member{other}, true
+	}
+}
+
+// TestInput: who is judged, and against whom.
+func TestInput(t *testing.T) {
+	report := &fleetapi.Report{Boot: "boot"}
+	r := &Rollout{ID: "now", Stages: []config.Stage{"1", "all"}}
+	v := &view{rollout: r, shown: map[string]shown{
+		"mine": {rollout: "now"}, "away": {rollout: "now", away: true}, "before": {rollout: "before"},
+	}}
+	for _, name := range []string{"mine", "away", "before", "other", "dumb"} {
+		v.gateways = append(v.gateways, Status{Gateway: name, Report: report})
+	}
+	v.gateways[4].Report = nil
+	names := func(list []member) (out []string) {
+		for _, m := range list {
+			out = append(out, m.name)
+		}
+		return out
+	}
+	s := New(Options{})
+	in := s.input(v, noon)
+	if with, others := names(in.with), names(in.others); !slices.Equal(with, []string{"mine"}) || !slices.Equal(others, []string{"other"}) || in.othersAgree {
+		t.Error(with, others, in.othersAgree)
+	}
+	r.Stage, v.shown["other"] = 1, shown{rollout: "now", stage: 1}
+	in = s.input(v, noon)
+	if with, others := names(in.with), names(in.others); !slices.Equal(with, []string{"mine", "other"}) || !slices.Equal(others, []string{"mine"}) || !in.othersAgree {
+		t.Error(with, others, in.othersAgree)
+	}
+	if in.with[0].fresh || !in.with[1].fresh {
+		t.Error("who has it since this stage")
 	}
 }
 

@@ -261,7 +261,9 @@ func TestStaged(t *testing.T) {
 		f.want(name, Running, map[uint64]int{2: 6})
 		f.join("gw-new")
 		f.live(10)
-		f.want(name, Running, map[uint64]int{2: 7})
+		if r := f.want(name, Running, map[uint64]int{2: 7}); r.Judgement.Gateways != 7 {
+			t.Errorf("a gateway that came in the last stage is not judged: %+v", r.Judgement)
+		}
 		time.Sleep(1100 * time.Millisecond)
 		f.live(200)
 		r := f.want(name, Done, map[uint64]int{2: 7})
@@ -488,6 +490,10 @@ func TestTwoManagers(t *testing.T) {
 		f.look()
 		if _, err := other.lookAt(t.Context(), &store.Lease{}); err == nil || !strings.Contains(err.Error(), store.ErrLeaseLost.Error()) {
 			t.Errorf("two judge at once: %v", err)
+		}
+		f.lease.Until = db.Now().Add(time.Second)
+		if f.look(); f.lease.Until.Sub(db.Now()) < leaseHold/2 {
+			t.Error("the lease is not prolonged in time")
 		}
 		stale := f.lease
 		f.must(db.Release(t.Context(), f.lease))

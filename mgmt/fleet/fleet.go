@@ -71,6 +71,7 @@ type Service struct {
 	log  *zap.Logger
 	ca   *authority.Authority
 	busy chan struct{} // as many as are served at once of what costs much
+	turn time.Duration // how long to wait for that
 
 	stop     chan struct{} // closed when polls shall end
 	stopOnce sync.Once
@@ -97,7 +98,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.RetireAfter == 0 {
 		o.RetireAfter = DefaultRetireAfter
 	}
-	s := &Service{o: o, log: o.Logger.Named("fleet"), busy: make(chan struct{}, atOnce), stop: make(chan struct{})}
+	s := &Service{o: o, log: o.Logger.Named("fleet"), busy: make(chan struct{}, atOnce), turn: longestTurn, stop: make(chan struct{})}
 	s.states.groups = map[string]*groupState{}
 	s.reports.pending, s.reports.last = map[string]*pending{}, map[string]place{}
 	err := o.DB.Write(ctx, func(tx *store.Tx) (err error) {

@@ -288,6 +288,36 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// TestTurn: what costs much waits for its turn, is told to come again if that takes long, and costs polls nothing.
+func TestTurn(t *testing.T) {
+	s := newSite(t)
+	_, token := s.token("edge", time.Hour, 2)
+	g := s.join(token)
+	s.service.turn = 50 * time.Millisecond
+	for range cap(s.service.busy) {
+		s.service.busy <- struct{}{}
+	}
+	data, err := json.Marshal(fleetapi.RenewRequest{CSR: requestFor(t, g.key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, body, header := s.send(g.client, http.MethodPost, fleetapi.PathRenew, data, nil)
+	if status != http.StatusTooManyRequests || header.Get("Retry-After") == "" || !strings.Contains(body, fleetapi.ProblemBusy) {
+		t.Errorf("with no turn free: %d %s %v", status, body, header)
+	}
+	if status, _, _ := g.poll("", 0); status != http.StatusOK {
+		t.Errorf("a poll is answered with %d", status)
+	}
+	s.service.turn = 10 * time.Second
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		<-s.service.busy
+	}()
+	if status, body, _ := s.send(g.client, http.MethodPost, fleetapi.PathRenew, data, nil); status != http.StatusOK {
+		t.Errorf("with a turn soon: %d %s", status, body)
+	}
+}
+
 // TestIssueBeforehand: a gateway that was taken in beforehand has its place, and what cannot be is refused by field.
 func TestIssueBeforehand(t *testing.T) {
 	s := newSite(t)

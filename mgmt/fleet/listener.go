@@ -29,6 +29,7 @@ const (
 	pingAfter     = 20 * time.Second // of silence: NLB and NAT forget idle flows without a word
 	pingTimeout   = 10 * time.Second
 	bodyTimeout   = 30 * time.Second
+	longestTurn   = 5 * time.Second // below the time after which gateways give an answer up
 )
 
 // Configure makes a server that of the gateways' listener. Any certificate is taken, or none: each request is judged for itself, also
@@ -138,13 +139,15 @@ func (s *Service) identify(r *http.Request, renewing bool) (authority.Gateway, e
 	return g, s.o.DB.Read(r.Context(), func(tx *store.Tx) error { return allowed(tx, g.Name, g.Group) })
 }
 
-// limited serves a request that costs much, if not too many are served already.
+// limited serves a request that costs much when its turn comes, and refuses it if that takes long.
 func (s *Service) limited(do func() error) error {
+	turn := time.NewTimer(s.turn)
+	defer turn.Stop()
 	select {
 	case s.busy <- struct{}{}:
 		defer func() { <-s.busy }()
 		return do()
-	default:
+	case <-turn.C:
 		return &fleetapi.Problem{Type: fleetapi.ProblemBusy, Title: "many gateways ask at once: ask again later", Status: http.StatusTooManyRequests}
 	}
 }

@@ -100,7 +100,7 @@ func (s *Service) counts(list []fleetapi.Count) ([]fleetapi.Count, error) {
 	now := s.db.Now()
 	var out []fleetapi.Count
 	for i, c := range list {
-		if c.Events < 0 || c.Sampled < 0 || c.Sampled > c.Events || c.Events > maxEvents || c.Rule < 0 {
+		if c.Sampled < 0 || c.Sampled > c.Events || c.Events > maxEvents || c.Rule < 0 {
 			return nil, problem.Field("body.counts["+strconv.Itoa(i)+"]", nil, "is no number of events")
 		}
 		if c.Minute.Before(now.Add(-s.keep)) {

@@ -581,6 +581,40 @@ func TestDayTooLarge(t *testing.T) {
 	}
 }
 
+// TestTwoManagers shows that who follows with one manager sees what another stores.
+func TestTwoManagers(t *testing.T) {
+	b := &bench{t: t, options: event.Options{URL: storetest.PostgresOptions(t).URL, Keep: keep, MaxSize: 1 << 30}}
+	b.options.Now = b.now
+	b.open()
+	defer b.close()
+	other, err := event.Open(t.Context(), b.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	last, err := other.Last(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		b.take(fleetapi.Batch{Spool: "s", Sequence: 1, Events: []json.RawMessage{record(b.now(), 1)}})
+	}()
+	start := time.Now()
+	list, next, err := other.Follow(t.Context(), event.Filter{}, last, 20*time.Second, nil)
+	if err != nil || len(list) != 1 || next != last+1 {
+		t.Errorf("%d events, next is %d: %v", len(list), next, err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	stop := make(chan struct{})
+	close(stop)
+	if list, next, err := other.Follow(t.Context(), event.Filter{}, next, 20*time.Second, stop); err != nil || len(list) != 0 || next != last+1 {
+		t.Errorf("a manager that stops: %d events, %d, %v", len(list), next, err)
+	}
+}
+
 // TestManySend shows that nothing is lost or counted twice when gateways send at once, each batch more than once, to two managers.
 func TestManySend(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {

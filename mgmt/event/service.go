@@ -63,8 +63,9 @@ const namespace = "gatehouse_events"
 var schema embed.FS
 
 const (
-	readers = 4  // batches that are read at once: each may take MaxEvents
-	queued  = 64 // batches that may wait to be written
+	cache   = 64 << 20 // of the writer: indexes are written to all over
+	readers = 4        // batches that are read at once: each may take MaxEvents
+	queued  = 64       // batches that may wait to be written
 )
 
 // Open opens the database, and writes what Take is given until Close.
@@ -81,7 +82,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	db, err := store.Open(ctx, store.Options{
-		URL: o.URL, File: o.File, Logger: o.Logger, Now: o.Now, Schema: schema, Namespace: namespace, ReadCommitted: true,
+		URL: o.URL, File: o.File, Logger: o.Logger, Now: o.Now, Schema: schema, Cache: cache, Namespace: namespace, ReadCommitted: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the events: %w", err)

@@ -28,7 +28,11 @@ func (sqlite) open(ctx context.Context, o Options) (readers, writers *sql.DB, er
 		q := url.Values{"_pragma": pragmas, "_txlock": {lock}}
 		return (&url.URL{Scheme: "file", OmitHost: true, Path: o.File, RawQuery: q.Encode()}).String()
 	}
-	if writers, err = sql.Open("sqlite", source("immediate")); err != nil {
+	cache := o.Cache
+	if cache == 0 {
+		cache = 2 << 20
+	}
+	if writers, err = sql.Open("sqlite", source("immediate", fmt.Sprintf("cache_size(-%d)", cache>>10))); err != nil {
 		return nil, nil, err
 	}
 	writers.SetMaxOpenConns(1) // one writer at a time: they wait here and not in the database

@@ -31,6 +31,9 @@ type Options struct {
 
 	// Schema is another one than the manager's: a directory "schema" like the manager's, with the tables meta and topics in it.
 	Schema fs.FS
+	// Cache is how much of SQLite's file whoever writes may hold in memory, in bytes; 0 is 2 MiB. What does not fit is written more than once
+	// in a transaction.
+	Cache int64
 	// Namespace is the PostgreSQL schema that the tables are in, which is made if it is missing; empty is the connection's.
 	Namespace string
 	// ReadCommitted has what Write runs see what others commit meanwhile. It locks what it reads and changes by itself.

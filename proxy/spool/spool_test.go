@@ -313,7 +313,7 @@ func TestDiskFails(t *testing.T) {
 	s.Close()
 }
 
-// TestCut shows that much is written at once, and that it is written less often while nobody takes it.
+// TestCut shows that much is written at once.
 func TestCut(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir(), Full: 1 << 30})
 	line := []byte(`{"x":"` + strings.Repeat("x", 30<<10) + "\"}\n")
@@ -328,20 +328,25 @@ func TestCut(t *testing.T) {
 		t.Error("a batch that is large waits")
 	}
 	s.Close()
-	dir := t.TempDir()
-	s = open(t, Options{Dir: dir, Every: 2 * time.Millisecond})
-	start := time.Now()
-	for i := 0; s.dir.number() < 40; i++ {
+}
+
+// TestPatience shows that batches are written less often while nobody takes them, and as often as before when they are gone.
+func TestPatience(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	defer s.Close()
+	for i := range 45 {
 		add(s, eventOf(1), i)
-		time.Sleep(100 * time.Microsecond)
-		if time.Since(start) > time.Minute {
-			t.Fatalf("%d files in a minute", s.dir.number())
+		if err := s.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if want := never * time.Duration(max(1, (i+1)/10)); s.pause() != want {
+			t.Fatalf("with %d files that wait, a batch is gathered for %v, not %v", i+1, s.pause(), want)
 		}
 	}
-	if took := time.Since(start); took < 120*time.Millisecond { // 20 after 2 ms each, 10 after 4, 10 after 6
-		t.Errorf("40 files were written within %v", took)
+	newManager(t).drain(s)
+	if s.pause() != never {
+		t.Errorf("with none, %v", s.pause())
 	}
-	s.Close()
 }
 
 // TestManyAtOnce shows that nothing is lost between requests and the writer.

@@ -21,7 +21,7 @@ const (
 func (s *Spool) write() {
 	said := ""
 	for {
-		wait := time.NewTimer(s.o.Every * time.Duration(min(max(s.dir.number()/patientAfter, 1), mostPatient)))
+		wait := time.NewTimer(s.pause())
 		stopped := false
 		select {
 		case <-s.stop:
@@ -41,6 +41,11 @@ func (s *Spool) write() {
 			return
 		}
 	}
+}
+
+// pause is how long events are gathered: longer, the more batches wait.
+func (s *Spool) pause() time.Duration {
+	return s.o.Every * time.Duration(min(max(s.dir.number()/patientAfter, 1), mostPatient))
 }
 
 func errorText(err error) string {

@@ -118,8 +118,8 @@ func TestJoinPublishReport(t *testing.T) {
 	publish := map[string]any{"groups": []string{"edge"}}
 	c.want(http.MethodPost, "/publish", "", publish)
 
-	token := c.joinToken(2)
-	first, _ := joinGateway(t, m, token, filepath.Join(t.TempDir(), "state"))
+	token, state := c.joinToken(3), filepath.Join(t.TempDir(), "state")
+	first, _ := joinGateway(t, m, token, state)
 	second, _ := joinGateway(t, m, token, filepath.Join(t.TempDir(), "state"))
 	serve(t, []*managed.Gateway{first, second}, "one")
 	want := func(what string, ok func([]gatewaySeen) bool) []gatewaySeen {
@@ -141,15 +141,31 @@ func TestJoinPublishReport(t *testing.T) {
 	published := time.Since(start)
 	serve(t, []*managed.Gateway{first, second}, "two")
 	t.Logf("published in %v, served after %v", published, time.Since(start))
-	list := want("both report revision 2", func(list []gatewaySeen) bool {
+	want("both report revision 2", func(list []gatewaySeen) bool {
 		return list[0].Report.Serving.Revision.Number == 2 && list[1].Report.Serving.Revision.Number == 2
+	})
+
+	// A new authority: the gateways are told, and go on.
+	var trust struct {
+		Serial uint64
+		Hash   string
+	}
+	c.into(http.MethodPost, "/trust/authority", nil, &trust)
+	proxytest.Eventually(t, "the gateway trusts the new authority", func() bool {
+		kept, err := os.ReadFile(filepath.Join(state, "trust.json"))
+		return err == nil && trust.Serial == 2 && strings.Contains(string(kept), trust.Hash)
+	})
+	third, _ := joinGateway(t, m, token, filepath.Join(t.TempDir(), "state")) // its token names the bundle before
+	serve(t, []*managed.Gateway{third}, "two")
+	list := want("all three report revision 2", func(list []gatewaySeen) bool {
+		return len(list) == 3 && list[2].Report.Serving.Revision.Number == 2
 	})
 
 	status, answer, _ := c.do(http.MethodDelete, "/gateways/"+list[0].Name, "", nil)
 	if status != http.StatusOK || !strings.Contains(answer, `"status":"revoked"`) {
 		t.Fatalf("revoke: %d %s", status, answer)
 	}
-	if left := c.gateways(); len(left) != 1 || left[0].Name != list[1].Name {
+	if left := c.gateways(); len(left) != 2 || left[0].Name != list[1].Name {
 		t.Errorf("after one was revoked there are %+v", left)
 	}
 }

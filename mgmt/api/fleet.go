@@ -115,6 +115,32 @@ func (a *API) gatewayRoutes() {
 	})
 }
 
+func (a *API) trustRoutes() {
+	const tag = "Gateways"
+	type reply struct{ Body fleet.Trust }
+	Register(a, Route{Method: http.MethodGet, Path: "/trust", ID: "get-trust", Summary: "What gateways trust: authorities, and keys that sign", Tag: tag, Permission: Viewer},
+		func(ctx context.Context, _ *struct{}) (out *reply, err error) {
+			err = a.o.DB.Read(ctx, func(tx *store.Tx) error {
+				t, err := fleet.GetTrust(tx)
+				out = &reply{t}
+				return err
+			})
+			return out, err
+		})
+	Register(a, Route{
+		Method: http.MethodPost, Path: "/trust/authority", ID: "rotate-authority", Summary: "Make a new authority", Tag: tag, Permission: Admin, Status: http.StatusCreated,
+		Description: "It signs from now on. Gateways and join tokens that know the one before go on; certificates of it are taken for 31 days.",
+	}, func(ctx context.Context, _ *struct{}) (*reply, error) {
+		return Write(ctx, a.o.DB, func(tx *store.Tx) (*reply, error) {
+			if p := auth.From(ctx); len(p.Groups) > 0 {
+				return nil, problem.New(problem.Forbidden, "%s is limited to some gateway groups, and an authority is that of all", p.Actor())
+			}
+			t, err := a.o.Fleet.RotateAuthority(tx, auth.From(ctx).Actor())
+			return &reply{t}, err
+		})
+	})
+}
+
 // readCSR reads a certificate request.
 func readCSR(text string) ([]byte, error) {
 	if block, _ := pem.Decode([]byte(text)); block != nil {

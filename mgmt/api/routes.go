@@ -16,6 +16,7 @@ func (a *API) allRoutes() {
 	a.importRoutes()
 	a.gatewayRoutes()
 	a.joinTokenRoutes()
+	a.trustRoutes()
 	a.actionRoutes()
 	a.eventRoutes()
 }

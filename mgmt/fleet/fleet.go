@@ -69,7 +69,6 @@ const (
 type Service struct {
 	o    Options
 	log  *zap.Logger
-	ca   *authority.Authority
 	busy chan struct{} // as many as are served at once of what costs much
 	turn time.Duration // how long to wait for that
 
@@ -77,6 +76,7 @@ type Service struct {
 	stopOnce sync.Once
 
 	mu       sync.Mutex // guards what follows
+	ca       *authority.Authority
 	listener certificate
 	trust    trusted
 
@@ -101,11 +101,12 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{o: o, log: o.Logger.Named("fleet"), busy: make(chan struct{}, atOnce), turn: longestTurn, stop: make(chan struct{})}
 	s.states.groups = map[string]*groupState{}
 	s.reports.pending, s.reports.last = map[string]*pending{}, map[string]place{}
-	err := o.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		if s.ca, err = s.openAuthority(tx); err != nil {
+	err := o.DB.Write(ctx, func(tx *store.Tx) error {
+		ca, err := s.openAuthority(tx)
+		if err != nil {
 			return err
 		}
-		return s.firstTrust(tx)
+		return s.firstTrust(tx, ca)
 	})
 	if err == nil {
 		err = o.DB.Read(ctx, s.readTrust)

@@ -45,7 +45,7 @@ func (s *Service) admit(tx *store.Tx, by, group, instance string, csr []byte, li
 		instance = "unknown"
 	}
 	g := authority.Gateway{Stack: s.o.Stack, Group: group, Name: store.NewID("gw", tx.Now())}
-	chain, g, err := s.ca.Issue(g, csr, tx.Now(), life)
+	chain, g, err := s.issuer().Issue(g, csr, tx.Now(), life)
 	if err != nil {
 		return fleetapi.Credentials{}, &fleetapi.Problem{Title: "the certificate cannot be made", Status: 422, Detail: err.Error()}
 	}
@@ -66,7 +66,7 @@ func (s *Service) admit(tx *store.Tx, by, group, instance string, csr []byte, li
 
 // renew gives a gateway its next certificate.
 func (s *Service) renew(tx *store.Tx, g authority.Gateway, in fleetapi.RenewRequest) (fleetapi.Credentials, error) {
-	chain, next, err := s.ca.Issue(authority.Gateway{Stack: g.Stack, Group: g.Group, Name: g.Name}, in.CSR, tx.Now(), fleetapi.CertificateLife)
+	chain, next, err := s.issuer().Issue(authority.Gateway{Stack: g.Stack, Group: g.Group, Name: g.Name}, in.CSR, tx.Now(), fleetapi.CertificateLife)
 	if err != nil {
 		return fleetapi.Credentials{}, &fleetapi.Problem{Title: "the certificate cannot be made", Status: 422, Detail: err.Error()}
 	}

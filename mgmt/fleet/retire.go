@@ -42,6 +42,9 @@ func (s *Service) retire(ctx context.Context) {
 				if err := tx.Fence(lease); err != nil {
 					return err
 				}
+				if err := s.turnAuthority(tx); err != nil {
+					return err
+				}
 				return s.countAway(tx, awayEvery)
 			})
 		}

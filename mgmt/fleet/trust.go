@@ -46,17 +46,17 @@ type trusted struct {
 }
 
 // firstTrust makes the first bundle, if there is none.
-func (s *Service) firstTrust(tx *store.Tx) error {
+func (s *Service) firstTrust(tx *store.Tx, ca *authority.Authority) error {
 	var n int64
 	if err := tx.Get(store.Row(&n), "SELECT COUNT(*) FROM trust"); err != nil || n > 0 {
 		return err
 	}
-	t := revision.Trust{Serial: 1, Keys: []revision.PublicKey{s.o.Key.Public()}, Authorities: s.ca.Certificate()}
-	return s.putTrust(tx, t)
+	t := revision.Trust{Serial: 1, Keys: []revision.PublicKey{s.o.Key.Public()}, Authorities: ca.Certificate()}
+	return s.putTrust(tx, "manager", t)
 }
 
 // putTrust stores a bundle, signed with the key that gateways know.
-func (s *Service) putTrust(tx *store.Tx, t revision.Trust) error {
+func (s *Service) putTrust(tx *store.Tx, by string, t revision.Trust) error {
 	text, err := t.Encode()
 	if err != nil {
 		return err
@@ -71,10 +71,10 @@ func (s *Service) putTrust(tx *store.Tx, t revision.Trust) error {
 		return err
 	}
 	tx.Notify(Topic)
-	return tx.Audit("manager", "trust.make", "trust/"+fmt.Sprint(t.Serial), map[string]string{"hash": hash})
+	return tx.Audit(by, "trust.make", "trust/"+fmt.Sprint(t.Serial), map[string]string{"hash": hash})
 }
 
-// readTrust reads the latest bundle.
+// readTrust reads the latest bundle, and the authority that signs.
 func (s *Service) readTrust(tx *store.Tx) error {
 	var serial int64
 	var hash string
@@ -93,10 +93,24 @@ func (s *Service) readTrust(tx *store.Tx) error {
 	if t.pool, err = parsed.Pool(); err != nil {
 		return err
 	}
+	ca, err := s.openAuthority(tx)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ca == nil || s.ca.Certificate() != ca.Certificate() {
+		s.ca, s.listener = ca, certificate{}
+	}
 	s.trust = t
-	s.mu.Unlock()
 	return nil
+}
+
+// issuer is the authority that signs.
+func (s *Service) issuer() *authority.Authority {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ca
 }
 
 // trustNow is the latest bundle.

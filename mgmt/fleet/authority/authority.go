@@ -37,6 +37,9 @@ const (
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
+	// crosses lead from this authority to those before it, for whoever trusts one of them only: the first is this one's
+	// key, signed by the one before.
+	crosses []*x509.Certificate
 }
 
 // New makes an authority of an installation.
@@ -50,14 +53,40 @@ func New(stack string, now time.Time) (*Authority, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Gatehouse " + stack}, NotBefore: now.Add(-backdated), NotAfter: now.Add(Life),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
-	return &Authority{certificate, key}, err
+	return &Authority{certificate: certificate, key: key}, err
+}
+
+// Next makes an authority that takes the place of a. Whoever trusts a only can go on verifying what it signs.
+func (a *Authority) Next(stack string, now time.Time) (*Authority, error) {
+	next, err := New(stack, now)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial(), Subject: next.certificate.Subject, NotBefore: now.Add(-backdated), NotAfter: a.certificate.NotAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: next.certificate.SubjectKeyId,
+	}
+	der, err := a.sign(template, next.key.Public())
+	if err != nil {
+		return nil, err
+	}
+	cross, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range append([]*x509.Certificate{cross}, a.crosses...) {
+		if c.NotAfter.After(now) {
+			next.crosses = append(next.crosses, c)
+		}
+	}
+	return next, nil
 }
 
 // serial is 127 random bits, of which the highest is set: it never begins with 0.
@@ -84,13 +113,21 @@ func (a *Authority) EncodeSecret() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []byte(a.Certificate() + encode(keyBlock, der)), nil
+	return []byte(a.Certificate() + encode(keyBlock, der) + a.path()), nil
+}
+
+// path are the certificates that stand behind each that it signs, as PEM.
+func (a *Authority) path() (text string) {
+	for _, c := range a.crosses {
+		text += encode(certificateBlock, c.Raw)
+	}
+	return text
 }
 
 // Parse reads what EncodeSecret gave.
 func Parse(secret []byte) (*Authority, error) {
 	certificate, rest := pem.Decode(secret)
-	key, _ := pem.Decode(rest)
+	key, rest := pem.Decode(rest)
 	if certificate == nil || certificate.Type != certificateBlock || key == nil || key.Type != keyBlock {
 		return nil, errors.New("it is no authority: a certificate and a key as PEM")
 	}
@@ -106,6 +143,13 @@ func Parse(secret []byte) (*Authority, error) {
 	var ok bool
 	if a.key, ok = private.(*ecdsa.PrivateKey); !ok || !a.key.PublicKey.Equal(a.certificate.PublicKey) {
 		return nil, errors.New("the key is not that of the authority's certificate")
+	}
+	for block, rest := pem.Decode(rest); block != nil; block, rest = pem.Decode(rest) {
+		cross, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		a.crosses = append(a.crosses, cross)
 	}
 	return a, nil
 }
@@ -148,7 +192,7 @@ func (a *Authority) Issue(g Gateway, request []byte, now time.Time, life time.Du
 		SerialNumber: number, Subject: pkix.Name{CommonName: g.Name}, URIs: []*url.URL{g.uri()}, NotBefore: now.Add(-backdated), NotAfter: g.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}, public)
-	return encode(certificateBlock, der), g, err
+	return encode(certificateBlock, der) + a.path(), g, err
 }
 
 func (a *Authority) sign(template *x509.Certificate, public any) ([]byte, error) {
@@ -207,7 +251,11 @@ func (a *Authority) Listener(names []string, now time.Time) (tls.Certificate, er
 		return tls.Certificate{}, err
 	}
 	leaf, err := x509.ParseCertificate(der)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
+	out := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	for _, c := range a.crosses {
+		out.Certificate = append(out.Certificate, c.Raw)
+	}
+	return out, err
 }
 
 // Identify says which gateway shows a chain, its own certificate first. The certificate is held against the authorities at the

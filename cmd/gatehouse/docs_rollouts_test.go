@@ -27,6 +27,7 @@ func TestPageRollouts(t *testing.T) {
 		fmt.Sprintf("would have blocked in detect | %g %%", 100*th.Blocked),
 		fmt.Sprintf("| %d times the others', and more than %v", th.Slower, th.SlowerThan),
 		fmt.Sprintf("once there were %d requests", th.Compared),
+		fmt.Sprintf("once there were %d on either side", 20*th.Compared),
 		fmt.Sprintf("fewer than %d requests", th.Requests),
 	} {
 		if !strings.Contains(page, want) {

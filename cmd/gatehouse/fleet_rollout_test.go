@@ -101,7 +101,7 @@ func (f *trialGround) visit(addresses func() []string) {
 	f.t.Cleanup(func() { cancel(); visitors.Wait() })
 	visitors.Go(func() {
 		client := &http.Client{Timeout: 2 * time.Second}
-		for tick := time.NewTicker(10 * time.Millisecond); ; {
+		for tick := time.NewTicker(20 * time.Millisecond); ; {
 			select {
 			case <-ctx.Done():
 				tick.Stop()

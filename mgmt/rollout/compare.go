@@ -89,9 +89,17 @@ func (in *trialInput) higher(a, n, b, m int64, by float64) bool {
 	return mine-others >= by && mine >= 2*others && score(a, n, b, m) >= in.thresholds.Score
 }
 
+// manyMore is how many times the requests that are compared there must be before the slowest 5 % say something: a pause of a second hits
+// many of few.
+const manyMore = 20
+
 // slower compares how long inspection took, for half and for 95 % of the requests.
 func (in *trialInput) slower(mine, others *counts) (now, before time.Duration, yes bool) {
-	for _, q := range []float64{0.5, 0.95} {
+	shares := []float64{0.5}
+	if min(mine.requests, others.requests) >= manyMore*in.thresholds.Compared {
+		shares = append(shares, 0.95)
+	}
+	for _, q := range shares {
 		a, b := mine.quantile(q), others.quantile(q)
 		if a >= in.thresholds.Slower*b && a > in.thresholds.SlowerThan.Microseconds() {
 			return micros(a), micros(b), true

@@ -23,11 +23,13 @@ var (
 type traffic struct {
 	requests, blocked, detected, own, upstream int64
 	class                                      int
+	slow                                       int64 // of them, in a class far above
 }
 
 func (x traffic) window(order revision.Order, application string) fleetapi.Window {
 	added := make([]int64, len(fleetapi.LatencyBounds)+1)
-	added[x.class] = x.requests
+	added[x.class] = x.requests - x.slow
+	added[9] += x.slow
 	return fleetapi.Window{
 		Revision: order, Application: application, Requests: x.requests, Blocked: x.blocked, Detected: x.detected, Own5xx: x.own, Upstream5xx: x.upstream, Added: added,
 	}
@@ -128,6 +130,8 @@ func TestJudge(t *testing.T) {
 		{name: "goes to a wrong upstream", mine: traffic{requests: 1000, upstream: 900}, theirs: usual, outcome: fail, cause: "upstream_5xx"},
 		{name: "the upstream is out for all", mine: traffic{requests: 1000, upstream: 990, own: 5}, theirs: traffic{requests: 1000, upstream: 985, own: 4}, outcome: pass},
 		{name: "ten times slower", mine: traffic{requests: 1000, class: 6}, theirs: usual, outcome: fail, cause: "slower", says: "6.4ms, and 400µs"},
+		{name: "a tenth is slow", mine: traffic{requests: 1000, slow: 100}, theirs: traffic{requests: 1000, slow: 40}, outcome: fail, cause: "slower"},
+		{name: "a tenth of a few is slow", mine: traffic{requests: 900, slow: 90}, theirs: traffic{requests: 1000}, outcome: pass},
 		{name: "ten times slower, and fast", mine: traffic{requests: 1000, class: 3}, theirs: traffic{requests: 1000}, outcome: pass},
 		{name: "a leak", mine: usual, theirs: usual, change: func(in *trialInput) { in.with[0].last.Memory = 500 << 20 }, outcome: fail, cause: "memory", says: "500 MiB"},
 		{name: "memory grows everywhere", mine: usual, theirs: usual, change: func(in *trialInput) {

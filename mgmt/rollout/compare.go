@@ -16,7 +16,7 @@ func (in *trialInput) counted(j *Judgement) (mine, others map[string]counts) {
 	notIt := func(o revision.Order) bool { return o != in.order }
 	for i := range in.with {
 		if m := &in.with[i]; m.last != nil && (m.fresh || !in.othersAgree) {
-			since(mine, m.start, sampleOf(m.last), ofIt)
+			since(mine, m.from(), sampleOf(m.last), ofIt)
 		}
 	}
 	take := notIt
@@ -25,7 +25,7 @@ func (in *trialInput) counted(j *Judgement) (mine, others map[string]counts) {
 	}
 	for i := range in.others {
 		if m := &in.others[i]; m.last != nil {
-			since(others, m.start, sampleOf(m.last), take)
+			since(others, m.from(), sampleOf(m.last), take)
 		}
 	}
 	j.Requests, j.Compared = total(mine).requests, total(others).requests

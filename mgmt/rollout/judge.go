@@ -46,11 +46,20 @@ type member struct {
 	began time.Time        // of one that has the revision: when it was shown to it
 	boot  string           // the process to which it was shown
 	start sample           // at the beginning of the stage
+	begin *sample          // where counting begins, if not there
 	past  sample           // about an hour before, empty if there is none
 	// refused is what it has refused, of any revision, and what it died with.
 	refused []refused
 	// fresh says that the stage has brought it the revision.
 	fresh bool
+}
+
+// from is where counting begins.
+func (m *member) from() sample {
+	if m.begin != nil {
+		return *m.begin
+	}
+	return m.start
 }
 
 // serves says whether it serves a revision.

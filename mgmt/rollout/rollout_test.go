@@ -85,6 +85,9 @@ func (f *fleet) statuses() (list []Status) {
 		g := f.gateways[name]
 		report := *g.status.Report
 		report.Windows = slices.Clone(report.Windows)
+		for i := range report.Windows {
+			report.Windows[i].Added = slices.Clone(report.Windows[i].Added)
+		}
 		list = append(list, Status{name, g.status.Seen, &report})
 	}
 	return list
@@ -391,6 +394,72 @@ func TestOutage(t *testing.T) {
 	f.want(name, Done, map[uint64]int{2: 6})
 }
 
+// TestOutageSeenLate: one gateway reports the outage of all before the others do; that halts nothing.
+func TestOutageSeenLate(t *testing.T) {
+	f := newFleet(t, storetest.SQLite(t)(), 6)
+	f.live(500)
+	name := f.release("two", stages, "1h")
+	f.look()
+	f.live(100)
+	fails := func(_ revision.Order, w *fleetapi.Window) { w.Upstream5xx += 100 }
+	for _, g := range f.gateways {
+		if g.status.Report.Serving.Revision.Number == 2 {
+			g.answer = fails
+		}
+	}
+	f.live(100)
+	f.live(100)
+	if r := f.latest(name); r.State != Running {
+		t.Fatalf("%s: %s", r.State, r.Reason)
+	}
+	for _, g := range f.gateways {
+		g.answer = fails
+	}
+	for range 10 {
+		f.live(100)
+	}
+	f.want(name, Running, map[uint64]int{1: 5, 2: 1})
+	for _, g := range f.gateways { // the upstream is back, but not where the revision says
+		if g.status.Report.Serving.Revision.Number == 1 {
+			g.answer = nil
+		}
+	}
+	for range 20 {
+		f.live(100)
+	}
+	f.want(name, Halted, map[uint64]int{3: 6})
+}
+
+// TestBlip: what befell one gateway for a moment is not held against the revision for the rest of the stage.
+func TestBlip(t *testing.T) {
+	f := newFleet(t, storetest.SQLite(t)(), 6)
+	f.live(500)
+	name := f.release("two", stages, "1s")
+	f.look()
+	f.live(100)
+	blip := true
+	for _, g := range f.gateways {
+		if g.status.Report.Serving.Revision.Number == 2 {
+			g.answer = func(_ revision.Order, w *fleetapi.Window) {
+				if blip {
+					w.Upstream5xx += 100
+				}
+			}
+		}
+	}
+	f.live(100)
+	blip = false
+	for range 20 {
+		if f.live(100); f.latest(name).Stage > 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if r := f.latest(name); r.State != Running || r.Stage != 1 {
+		t.Errorf("%s, stage %d: %+v", r.State, r.Stage, r.Judgement)
+	}
+}
+
 // TestWaitsAndOrders: without requests a stage waits and asks; operators pause, resume, advance and abort.
 func TestWaitsAndOrders(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, open func() *store.DB) {
@@ -546,8 +615,9 @@ func TestStuck(t *testing.T) {
 			g.answer = func(_ revision.Order, w *fleetapi.Window) { w.Blocked = w.Requests }
 		}
 	}
-	f.live(100)
-	f.live(100)
+	for range 6 {
+		f.live(100)
+	}
 	if r := f.want(name, Halted, map[uint64]int{1: 2, 2: 1}); !strings.Contains(r.Reason, "cannot read it") {
 		t.Errorf("%+v", r)
 	}

@@ -59,6 +59,8 @@ type Service struct {
 	lastLook time.Time
 	samples  map[string]map[string]sample
 	sampled  time.Time
+	// suspicions are by rollout and stage. Another manager that goes on begins without.
+	suspicions map[string]*suspicion
 }
 
 // heard is when the judge saw a gateway's latest report first.
@@ -82,6 +84,7 @@ func New(o Options) *Service {
 	const waiting = 4096
 	return &Service{
 		o: o, log: o.Logger.Named("rollout"), refusals: make(chan saidNo, waiting), heard: map[string]heard{}, samples: map[string]map[string]sample{},
+		suspicions: map[string]*suspicion{},
 	}
 }
 
@@ -312,5 +315,8 @@ func (s *Service) Get(tx *store.Tx, id string) (Rollout, error) {
 		return r, err
 	}
 	r.Judgement = judge(s.input(v, tx.Now()))
+	if r.Judgement.compared() {
+		r.Judgement = r.Judgement.suspected()
+	}
 	return r, nil
 }

@@ -180,7 +180,7 @@ func (s *Service) decide(v *view, now time.Time) func(*store.Tx) error {
 		}
 		return s.begin(v, now)
 	}
-	j := judge(s.input(v, now))
+	j := s.confirmed(v, s.input(v, now))
 	was := r.Judgement
 	r.Judgement = j
 	switch {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/pem"
 	"io/fs"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 )
 
 // TestCertificate uploads certificates through the API: gateways serve each by its name without a restart, and no key is found in what
-// the manager, its bucket and the gateway keep on disk, nor in an export.
+// the manager, its bucket and the gateway keep on disk, nor in an export, nor in their logs.
 func TestCertificate(t *testing.T) {
 	bucket := t.TempDir()
 	m, stop := startManager(t, managerSettings(t, bucket))
@@ -83,6 +84,11 @@ func TestCertificate(t *testing.T) {
 		t.Fatalf("export: %d %s", status, export)
 	}
 	noKey(t, "the export", []byte(export), keys)
+	logged := logOf(t).Bytes()
+	if !bytes.Contains(logged, []byte("a gateway has joined")) || !bytes.Contains(logged, []byte("revision applied")) {
+		t.Error("the log is not that of the manager and the gateway")
+	}
+	noKey(t, "the log", logged, keys)
 	for _, dir := range []string{m.settings.Data, bucket, state} {
 		files := 0
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -106,6 +112,7 @@ func noKey(t *testing.T, where string, data []byte, keys []string) {
 	for _, key := range keys {
 		der, _ := pem.Decode([]byte(key))
 		found := bytes.Contains(data, der.Bytes)
+		found = found || bytes.Contains(data, []byte(base64.StdEncoding.EncodeToString(der.Bytes)))
 		for _, line := range strings.Split(key, "\n") {
 			const whole = 64 // shorter lines may be found anywhere
 			found = found || len(line) == whole && bytes.Contains(data, []byte(line))

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap/zaptest"
-
 	"gatehouse/proxy"
 	"gatehouse/proxy/config"
 	"gatehouse/proxy/managed"
@@ -83,7 +81,7 @@ func (c *operator) gateways() []gatewaySeen {
 func joinGateway(t *testing.T, m *aManager, token, state string) (*managed.Gateway, func()) {
 	t.Helper()
 	g, err := managed.New(managed.Options{
-		StateDir: state, Logger: zaptest.NewLogger(t), Version: "test", Managers: []string{"https://" + m.gateways}, Join: managed.JoinToken, TokenFile: token,
+		StateDir: state, Logger: fleetLogger(t), Version: "test", Managers: []string{"https://" + m.gateways}, Join: managed.JoinToken, TokenFile: token,
 		Times:  managed.Times{Backoff: 50 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, Least: 10 * time.Millisecond},
 		Config: config.Options{CRSVersions: crs.Versions()},
 		Proxy:  proxy.Options{Shared: proxytest.Compiled(t), DrainIdle: time.Millisecond, WatchInterval: time.Hour},

@@ -74,7 +74,7 @@ func startManager(t *testing.T, settings mgmt.Settings) (*aManager, func()) {
 func startManagerWith(t *testing.T, o mgmt.Options) (*aManager, func()) {
 	t.Helper()
 	settings := o.Settings
-	o.Logger, o.Version, o.Prove = zaptest.NewLogger(t), "test", proved(t)
+	o.Logger, o.Version, o.Prove = fleetLogger(t), "test", proved(t)
 	s, err := mgmt.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
